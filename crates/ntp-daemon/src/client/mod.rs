@@ -1,0 +1,1 @@
+//! The client: sources, their key exchanges and their measurements.

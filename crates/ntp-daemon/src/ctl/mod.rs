@@ -1,0 +1,1 @@
+//! What `ntp-ctl` does: `validate` and `status`.

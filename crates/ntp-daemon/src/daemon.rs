@@ -1,0 +1,1 @@
+//! Start-up order, signals and shutdown of the daemon.

@@ -1,0 +1,25 @@
+//! Counters of one key exchange server.
+
+use crate::server::{Counter, counters};
+
+counters! {
+    /// What one `[[nts-ke-server]]` did.
+    KeStats,
+    /// The values of [`KeStats`] at one time.
+    KeStatsSnapshot {
+        /// Connections that were accepted.
+        accepted_connections,
+        /// TLS handshakes that failed or did not settle on `ntske/1`.
+        failed_handshakes,
+        /// Ordinary exchanges that got cookies.
+        key_exchanges,
+        /// Fixed Key Requests of pools that got cookies.
+        fixed_key_requests,
+        /// Requests of pools for lists of what is supported.
+        info_requests,
+        /// Requests answered with Error 0, Error 1, or an empty list.
+        refused_requests,
+        /// Connections that ended without an answer: the peer left or was silent.
+        abandoned_connections,
+    }
+}

@@ -1,0 +1,1 @@
+//! The cookie keys in use, their rotation and their file.

@@ -1,0 +1,1 @@
+//! The observation socket: the state of the daemon as JSON.
