@@ -1,0 +1,1 @@
+//! Authenticated encryption of NTP extension fields and cookies.

@@ -1,0 +1,6 @@
+//! NTS-KE: records, messages, requests, responses, negotiation, and key export.
+
+pub mod keys;
+pub mod name;
+pub mod negotiation;
+pub mod token;

@@ -1,0 +1,1 @@
+//! The master keys that seal cookies.

@@ -1,0 +1,1 @@
+//! NTPv4 packets.

@@ -1,0 +1,1 @@
+//! The time formats of NTP.
