@@ -1,1 +1,9 @@
-//! The observation socket: the state of the daemon as JSON.
+//! What an operator sees of the daemon: the state document and the socket that hands it out.
+//!
+//! The observer looks, it never takes part: nothing in the daemon waits for it, and no byte that
+//! it is sent changes anything.
+
+mod socket;
+pub mod state;
+
+pub use socket::{MAX_DOCUMENT, ObservationSocket, Snapshot, read_state};
