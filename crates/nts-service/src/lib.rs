@@ -1,1 +1,19 @@
-//! nts-service
+//! The shell that both daemons share.
+//!
+//! Here live the things that touch the machine: configuration files, certificates, TLS
+//! set-up, the bounded listener, the way between a TLS stream and the sans-IO decoder, logs,
+//! metrics, signals and the word to systemd.
+//!
+//! What never happens here: no record or packet is interpreted (that is `nts-proto`), no time
+//! source is chosen (that is the pool), no clock is read for its own sake or steered (that is
+//! the daemon).
+
+pub mod config;
+pub mod exit;
+pub mod ke_stream;
+pub mod listener;
+pub mod notify;
+pub mod shutdown;
+pub mod signals;
+pub mod telemetry;
+pub mod tls;
