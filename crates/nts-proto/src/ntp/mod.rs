@@ -1,1 +1,7 @@
-//! NTPv4 packets.
+//! NTPv4 packets (RFC 5905 §7.3, RFC 7822) and the NTS fields in them (RFC 8915 §5).
+//!
+//! Parsing gives views into the datagram and writing fills a buffer that the caller lends, so
+//! nothing here allocates. What a packet *means* is decided in [`server`](crate::server) and
+//! [`association`](crate::association).
+
+pub mod header;
