@@ -79,7 +79,10 @@ fn evaluate<T>(
 fn conclude<T>(path: &Path, value: Option<T>, problems: Problems) -> Result<Loaded<T>, Problems> {
     problems.sort();
     match value {
-        Some(value) if !problems.has_errors() => Ok(Loaded { value, warnings: problems }),
+        Some(value) if !problems.has_errors() => Ok(Loaded {
+            value,
+            warnings: problems,
+        }),
         _ => {
             if !problems.has_errors() {
                 problems.push(Problem::error(
@@ -107,13 +110,21 @@ pub(super) struct SourceFile<'t> {
 impl<'t> SourceFile<'t> {
     fn new(path: &Path, text: &'t str) -> Self {
         let breaks = text.bytes().enumerate().filter(|(_, byte)| *byte == b'\n');
-        let line_starts = std::iter::once(0).chain(breaks.map(|(at, _)| at + 1)).collect();
-        Self { path: path.to_owned(), text, line_starts }
+        let line_starts = std::iter::once(0)
+            .chain(breaks.map(|(at, _)| at + 1))
+            .collect();
+        Self {
+            path: path.to_owned(),
+            text,
+            line_starts,
+        }
     }
 
     /// The line, counted from 1, that holds the octet at `offset`.
     pub(super) fn line(&self, offset: usize) -> usize {
-        self.line_starts.partition_point(|start| *start <= offset).max(1)
+        self.line_starts
+            .partition_point(|start| *start <= offset)
+            .max(1)
     }
 
     /// The place of the octet at `offset`.

@@ -28,7 +28,10 @@ pub fn read_file(path: &Located<PathBuf>, problems: &Problems) -> Option<Vec<u8>
 ///
 /// A file that the group or others can write to is refused, as anybody could have put his own
 /// secret there. That others can read it is a warning.
-pub fn read_secret_file(path: &Located<PathBuf>, problems: &Problems) -> Option<Zeroizing<Vec<u8>>> {
+pub fn read_secret_file(
+    path: &Located<PathBuf>,
+    problems: &Problems,
+) -> Option<Zeroizing<Vec<u8>>> {
     let (mode, octets) = read(path, path.place(), problems)?;
     let shown = path.display();
     if mode & GROUP_OR_OTHERS_WRITE != 0 {
@@ -62,7 +65,10 @@ pub(super) fn read_config(path: &Path, problems: &Problems) -> Option<ConfigText
     if mode & OTHERS_WRITE != 0 {
         problems.warning(
             &place,
-            format!("others can write to this file; run `chmod o-w '{}'`", path.display()),
+            format!(
+                "others can write to this file; run `chmod o-w '{}'`",
+                path.display()
+            ),
         );
     }
     match std::str::from_utf8(&octets) {
@@ -95,14 +101,20 @@ fn read(path: &Path, place: &Place, problems: &Problems) -> Option<(u32, Zeroizi
         file.take(MAX_FILE_SIZE).read_to_end(&mut octets)?;
         Ok((metadata.mode(), octets))
     });
-    outcome.map_err(|error| problems.push(unreadable(path, place, &error))).ok()
+    outcome
+        .map_err(|error| problems.push(unreadable(path, place, &error)))
+        .ok()
 }
 
 /// Says why a file could not be read, and what to do about it.
 fn unreadable(path: &Path, place: &Place, error: &io::Error) -> Problem {
     let shown = match std::env::current_dir() {
         Ok(here) if path.is_relative() => {
-            format!("`{}` (in the working directory `{}`)", path.display(), here.display())
+            format!(
+                "`{}` (in the working directory `{}`)",
+                path.display(),
+                here.display()
+            )
         }
         _ => format!("`{}`", path.display()),
     };

@@ -28,7 +28,11 @@ pub struct Place {
 impl Place {
     /// A whole file.
     pub fn file(file: impl Into<PathBuf>) -> Self {
-        Self { file: file.into(), line: None, key: None }
+        Self {
+            file: file.into(),
+            line: None,
+            key: None,
+        }
     }
 
     /// The same file, at `line` (counted from 1).
@@ -86,12 +90,20 @@ pub struct Problem {
 impl Problem {
     /// An error at `place`. `message` says what is wrong and, after a semicolon, the cure.
     pub fn error(place: Place, message: impl Into<String>) -> Self {
-        Self { severity: Severity::Error, place, value: None, message: message.into() }
+        Self {
+            severity: Severity::Error,
+            place,
+            value: None,
+            message: message.into(),
+        }
     }
 
     /// A warning at `place`; `message` as for [`Problem::error`].
     pub fn warning(place: Place, message: impl Into<String>) -> Self {
-        Self { severity: Severity::Warning, ..Self::error(place, message) }
+        Self {
+            severity: Severity::Warning,
+            ..Self::error(place, message)
+        }
     }
 
     /// The error for something that only exists in builds with the feature `feature`.
@@ -172,7 +184,10 @@ impl Problems {
 
     /// Whether the configuration cannot be used.
     pub fn has_errors(&self) -> bool {
-        self.list.borrow().iter().any(|problem| problem.severity == Severity::Error)
+        self.list
+            .borrow()
+            .iter()
+            .any(|problem| problem.severity == Severity::Error)
     }
 
     /// Whether nothing at all was found.

@@ -44,7 +44,10 @@ impl<T> Located<T> {
 
     /// The same place with another value.
     pub fn map<U>(self, f: impl FnOnce(T) -> U) -> Located<U> {
-        Located { value: f(self.value), place: self.place }
+        Located {
+            value: f(self.value),
+            place: self.place,
+        }
     }
 }
 
@@ -88,7 +91,15 @@ impl<'d> Section<'d> {
         path: String,
     ) -> Self {
         let (known, secret) = Default::default();
-        Self { file, problems, table, place, path, known, secret }
+        Self {
+            file,
+            problems,
+            table,
+            place,
+            path,
+            known,
+            secret,
+        }
     }
 
     /// Ends the section: every key that nobody asked for is reported. Dropping does the same.
@@ -123,7 +134,8 @@ impl<'d> Section<'d> {
 
     /// Whether the key is there and a table, for keys that may be a table or something else.
     pub fn is_table(&self, key: &'static str) -> bool {
-        self.get(key).is_some_and(|value| value.get_ref().is_table())
+        self.get(key)
+            .is_some_and(|value| value.get_ref().is_table())
     }
 
     /// A value that may be left out.
@@ -154,11 +166,19 @@ impl<'d> Section<'d> {
         key: &'static str,
         check: impl FnOnce(T) -> Result<U, String>,
     ) -> Option<U> {
-        check(self.optional(key)?).map_err(|message| self.error(key, message)).ok()
+        check(self.optional(key)?)
+            .map_err(|message| self.error(key, message))
+            .ok()
     }
 
     /// A number within `range`, counted in `unit` (empty for plain numbers).
-    pub fn number<T>(&self, key: &'static str, default: T, range: RangeInclusive<T>, unit: &str) -> T
+    pub fn number<T>(
+        &self,
+        key: &'static str,
+        default: T,
+        range: RangeInclusive<T>,
+        unit: &str,
+    ) -> T
     where
         T: DeserializeOwned + PartialOrd + fmt::Display,
     {
@@ -178,9 +198,15 @@ impl<'d> Section<'d> {
     ) -> Duration {
         let check = |number: i64| {
             let duration = u64::try_from(number).map(Duration::from_millis).ok();
-            duration.filter(|duration| range.contains(duration)).ok_or_else(|| {
-                outside(&range.start().as_millis(), &range.end().as_millis(), "milliseconds")
-            })
+            duration
+                .filter(|duration| range.contains(duration))
+                .ok_or_else(|| {
+                    outside(
+                        &range.start().as_millis(),
+                        &range.end().as_millis(),
+                        "milliseconds",
+                    )
+                })
         };
         self.checked(key, check).unwrap_or(default)
     }
@@ -205,7 +231,12 @@ impl<'d> Section<'d> {
     /// the key is missing or no list.
     pub fn list<T: DeserializeOwned>(&self, key: &'static str) -> Option<Vec<Located<T>>> {
         let entries = self.entries(key)?;
-        Some(entries.into_iter().filter_map(|(value, place)| self.leaf(value, &place)).collect())
+        Some(
+            entries
+                .into_iter()
+                .filter_map(|(value, place)| self.leaf(value, &place))
+                .collect(),
+        )
     }
 
     /// One value or a list of values; otherwise as [`Section::list`].
@@ -226,7 +257,12 @@ impl<'d> Section<'d> {
     pub fn secrets(&self, key: &'static str) -> Option<Vec<Located<Secret>>> {
         self.secret.borrow_mut().insert(key);
         let entries = self.entries(key)?;
-        Some(entries.into_iter().filter_map(|(value, place)| self.secret_leaf(value, place)).collect())
+        Some(
+            entries
+                .into_iter()
+                .filter_map(|(value, place)| self.secret_leaf(value, place))
+                .collect(),
+        )
     }
 
     /// A table that may be left out.
@@ -244,7 +280,10 @@ impl<'d> Section<'d> {
     /// A list of tables, written inline or as `[[key]]`; empty if the key is missing.
     pub fn sections(&self, key: &'static str) -> Vec<Section<'d>> {
         let entries = self.entries(key).unwrap_or_default();
-        entries.into_iter().filter_map(|(value, place)| self.table(value, place)).collect()
+        entries
+            .into_iter()
+            .filter_map(|(value, place)| self.table(value, place))
+            .collect()
     }
 
     /// Reports an error at `key`, with its value unless that is a secret.
@@ -267,7 +306,8 @@ impl<'d> Section<'d> {
     /// Reports an error if the key is there: it needs the build feature `feature`.
     pub fn needs_feature(&self, key: &'static str, feature: &str) {
         if self.has(key) {
-            self.problems.push(Problem::needs_feature(self.place(key), feature));
+            self.problems
+                .push(Problem::needs_feature(self.place(key), feature));
         }
     }
 
@@ -277,7 +317,9 @@ impl<'d> Section<'d> {
     }
 
     fn report(&self, key: &'static str, problem: Problem) {
-        let value = self.get(key).filter(|_| !self.secret.borrow().contains(key));
+        let value = self
+            .get(key)
+            .filter(|_| !self.secret.borrow().contains(key));
         self.problems.push(match value {
             Some(value) => problem.with_value(self.shown(value)),
             None => problem,
@@ -286,31 +328,51 @@ impl<'d> Section<'d> {
 
     fn require(&self, key: &'static str) {
         if !self.has(key) {
-            self.problems.error(&self.place(key), format!("missing; add `{key} = …` to this section"));
+            self.problems.error(
+                &self.place(key),
+                format!("missing; add `{key} = …` to this section"),
+            );
         }
     }
 
     fn get(&self, key: &'static str) -> Option<&'d Spanned<DeValue<'d>>> {
         self.known.borrow_mut().insert(key);
-        self.table.iter().find(|(name, _)| name.get_ref() == key).map(|(_, value)| value)
+        self.table
+            .iter()
+            .find(|(name, _)| name.get_ref() == key)
+            .map(|(_, value)| value)
     }
 
     /// The entries of a list, each with its place.
     fn entries(&self, key: &'static str) -> Option<Vec<(&'d Spanned<DeValue<'d>>, Place)>> {
         let value = self.get(key)?;
         let Some(array) = value.get_ref().as_array() else {
-            self.error(key, format!("{} where a list belongs; write `[ … ]`", kind(value)));
+            self.error(
+                key,
+                format!("{} where a list belongs; write `[ … ]`", kind(value)),
+            );
             return None;
         };
         let place = |index: usize, entry: &Spanned<DeValue<'_>>| {
-            self.file.place(entry.span().start).at_key(format!("{}[{}]", self.full(key), index + 1))
+            self.file
+                .place(entry.span().start)
+                .at_key(format!("{}[{}]", self.full(key), index + 1))
         };
-        Some(array.iter().enumerate().map(|(index, entry)| (entry, place(index, entry))).collect())
+        Some(
+            array
+                .iter()
+                .enumerate()
+                .map(|(index, entry)| (entry, place(index, entry)))
+                .collect(),
+        )
     }
 
     fn table(&self, value: &'d Spanned<DeValue<'d>>, place: Place) -> Option<Section<'d>> {
         let Some(table) = value.get_ref().as_table() else {
-            let message = format!("{} where a table belongs; write `{{ key = value }}`", kind(value));
+            let message = format!(
+                "{} where a table belongs; write `{{ key = value }}`",
+                kind(value)
+            );
             self.problems.push(Problem::error(place, message));
             return None;
         };
@@ -368,13 +430,20 @@ impl<'d> Section<'d> {
             if known.contains(name.get_ref().as_ref()) {
                 continue;
             }
-            let absent = known.iter().copied().filter(|key| !self.table.iter().any(|(name, _)| name.get_ref() == key));
+            let absent = known
+                .iter()
+                .copied()
+                .filter(|key| !self.table.iter().any(|(name, _)| name.get_ref() == key));
             let cure = match suggest::nearest(name.get_ref(), absent) {
                 Some(key) => format!("did you mean `{key}`?"),
                 None => "take it out, or see the manual for the keys of this section".to_owned(),
             };
-            let place = self.file.place(name.span().start).at_key(self.full(name.get_ref()));
-            self.problems.push(Problem::error(place, format!("unknown key; {cure}")));
+            let place = self
+                .file
+                .place(name.span().start)
+                .at_key(self.full(name.get_ref()));
+            self.problems
+                .push(Problem::error(place, format!("unknown key; {cure}")));
         }
     }
 }
@@ -386,7 +455,11 @@ impl Drop for Section<'_> {
 }
 
 fn outside(least: &dyn fmt::Display, greatest: &dyn fmt::Display, unit: &str) -> String {
-    let unit = if unit.is_empty() { String::new() } else { format!(" {unit}") };
+    let unit = if unit.is_empty() {
+        String::new()
+    } else {
+        format!(" {unit}")
+    };
     format!("out of range; write a number from {least} to {greatest}{unit}")
 }
 

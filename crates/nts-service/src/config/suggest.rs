@@ -25,11 +25,19 @@ mod tests {
 
     #[test]
     fn finds_what_was_meant() {
-        let known = ["listen", "private-key-path", "certificate-chain-path", "port"];
+        let known = [
+            "listen",
+            "private-key-path",
+            "certificate-chain-path",
+            "port",
+        ];
         assert_eq!(nearest("lisetn", known), Some("listen"));
         assert_eq!(nearest("private_key_path", known), Some("private-key-path"));
         assert_eq!(nearest("PORT", known), Some("port"));
-        assert_eq!(nearest("certficate-chain-pth", known), Some("certificate-chain-path"));
+        assert_eq!(
+            nearest("certficate-chain-pth", known),
+            Some("certificate-chain-path")
+        );
     }
 
     #[test]

@@ -71,11 +71,13 @@ impl FromStr for Host {
     fn from_str(text: &str) -> Result<Self, String> {
         // A final dot names the same host, but no certificate carries it.
         let name = text.strip_suffix('.').unwrap_or(text);
-        ServerName::try_from(name.to_owned()).map(Self).map_err(|_| {
-            "neither a DNS name nor an IP address; write a name like `time.example.org` \
+        ServerName::try_from(name.to_owned())
+            .map(Self)
+            .map_err(|_| {
+                "neither a DNS name nor an IP address; write a name like `time.example.org` \
              (letters, digits, `-`, `.`) or an address like `192.0.2.1` or `2001:db8::1`"
-                .to_owned()
-        })
+                    .to_owned()
+            })
     }
 }
 
@@ -124,16 +126,22 @@ impl FromStr for Address {
                     .ok_or("no such port; after the colon stands a number from 1 to 65535")?,
             ),
         };
-        Ok(Self { host: host.parse()?, port })
+        Ok(Self {
+            host: host.parse()?,
+            port,
+        })
     }
 }
 
 /// Splits a port off; more than one `:` means IPv6.
 fn split_port(text: &str) -> Result<(&str, Option<&str>), String> {
     if let Some(rest) = text.strip_prefix('[') {
-        let (host, after) = rest.split_once(']').ok_or("`[` without `]`; write `[2001:db8::1]`")?;
-        host.parse::<Ipv6Addr>()
-            .map_err(|_| "between `[` and `]` stands no IPv6 address; write `[2001:db8::1]:4460`")?;
+        let (host, after) = rest
+            .split_once(']')
+            .ok_or("`[` without `]`; write `[2001:db8::1]`")?;
+        host.parse::<Ipv6Addr>().map_err(
+            |_| "between `[` and `]` stands no IPv6 address; write `[2001:db8::1]:4460`",
+        )?;
         return match after.strip_prefix(':') {
             Some(port) => Ok((host, Some(port))),
             None if after.is_empty() => Ok((host, None)),
@@ -141,7 +149,9 @@ fn split_port(text: &str) -> Result<(&str, Option<&str>), String> {
         };
     }
     match text.matches(':').count() {
-        1 => Ok(text.split_once(':').map_or((text, None), |(host, port)| (host, Some(port)))),
+        1 => Ok(text
+            .split_once(':')
+            .map_or((text, None), |(host, port)| (host, Some(port)))),
         _ => Ok((text, None)),
     }
 }
