@@ -1,0 +1,218 @@
+"""The other implementations: how to get them, how to run them, what they say of themselves."""
+
+import csv
+import glob
+import json
+import os
+import re
+import shutil
+import socket
+import struct
+import subprocess
+
+from lab import Failure
+
+HERE = os.path.dirname(os.path.abspath(__file__))
+PACKAGES = {"chrony": ["chrony"], "ntpsec": ["ntpsec"]}
+
+
+class Unavailable(Exception):
+    """A peer cannot be had on this machine; the message says how to get it."""
+
+
+# --- getting them -------------------------------------------------------------------------------
+
+def fetch(directory, may_update):
+    """Unpacks Debian's chrony and ntpsec below `directory` (they conflict when installed).
+
+    Nothing is installed. `may_update` allows `apt-get update` when the package lists are missing.
+    """
+    roots = {}
+    for name, packages in PACKAGES.items():
+        root = os.path.join(directory, name)
+        if not os.path.exists(os.path.join(root, ".complete")):
+            _unpack(root, packages, may_update)
+            missing = [p for p in _missing_libraries(root)]
+            if missing:
+                _unpack(root, _libraries_of(packages), may_update, fresh=False)
+            open(os.path.join(root, ".complete"), "w").close()
+        roots[name] = root
+    return roots
+
+
+def _unpack(root, packages, may_update, fresh=True):
+    for tool in ("apt-get", "dpkg"):
+        if not shutil.which(tool):
+            raise Unavailable(f"{tool} is missing: this test runs Debian's {', '.join(packages)}")
+    if fresh:
+        shutil.rmtree(root, ignore_errors=True)
+    debs = os.path.join(root, "debs")
+    os.makedirs(debs, exist_ok=True)
+    download = ["apt-get", "download", "-q", *packages]
+    if _run(download, debs).returncode != 0:
+        if may_update:
+            _run(["apt-get", "update", "-q"], debs)
+        result = _run(download, debs)
+        if result.returncode != 0:
+            raise Unavailable(
+                f"cannot download {', '.join(packages)}; run `apt-get update` as root, then again:\n"
+                + result.stdout.strip()
+            )
+    for deb in glob.glob(os.path.join(debs, "*.deb")):
+        result = _run(["dpkg", "-x", deb, root], debs)
+        if result.returncode != 0:
+            raise Failure(f"dpkg -x {deb}: {result.stdout}")
+        os.unlink(deb)
+
+
+def _run(argv, cwd):
+    return subprocess.run(argv, cwd=cwd, stdin=subprocess.DEVNULL, stdout=subprocess.PIPE,
+                          stderr=subprocess.STDOUT, text=True)
+
+
+def _missing_libraries(root):
+    for program in ("usr/sbin/chronyd", "usr/bin/chronyc", "usr/sbin/ntpd"):
+        path = os.path.join(root, program)
+        if os.path.exists(path) and "not found" in _run(["ldd", path], root).stdout:
+            yield program
+
+
+def _libraries_of(packages):
+    listing = _run(["apt-cache", "depends", *packages], "/").stdout
+    return sorted(set(re.findall(r"Depends: (lib[^\s<>]+)", listing)) - {"libc6"})
+
+
+def library_path(root):
+    """Where the libraries are that were unpacked beside a program."""
+    folders = glob.glob(os.path.join(root, "lib", "*-linux-*"))
+    folders += glob.glob(os.path.join(root, "usr", "lib", "*-linux-*"))
+    return {"LD_LIBRARY_PATH": ":".join(folders)} if folders else {}
+
+
+# --- chrony -------------------------------------------------------------------------------------
+
+class Chrony:
+    """chronyd as a user; `-x`: it never touches the clock."""
+
+    def __init__(self, lab, root, name, address, port):
+        self._chronyc = os.path.join(root, "usr/bin/chronyc")
+        self._env = library_path(root)
+        self._socket = lab.path(name, "chronyd.sock")
+        os.mkdir(lab.path(name), 0o700)
+        config = lab.write(f"{name}.conf", f"""\
+server {address} iburst nts ntsport {port} minpoll 0 maxpoll 0
+ntstrustedcerts {lab.path("ca.pem")}
+nosystemcert
+port 0
+cmdport 0
+bindcmdaddress {self._socket}
+pidfile {lab.path(name, "chronyd.pid")}
+user root
+""")
+        self.process = lab.start(
+            name, [os.path.join(root, "usr/sbin/chronyd"), "-x", "-d", "-f", config], self._env)
+
+    def ask(self, command):
+        """The rows that `chronyc` prints for a command."""
+        result = subprocess.run(
+            [self._chronyc, "-h", self._socket, "-n", "-c", command], stdin=subprocess.DEVNULL,
+            capture_output=True, text=True, env={**os.environ, **self._env})
+        return list(csv.reader(result.stdout.splitlines())) if result.returncode == 0 else []
+
+    def authenticated(self):
+        """What chrony says when it is synchronised to an authenticated source, else None."""
+        for auth, source in zip(self.ask("authdata"), self.ask("sources")):
+            # authdata: name, mode, key id, type, key length, last, attempts, NAKs, cookies, length
+            # sources: mode, state, name, stratum, poll, reach, last, offset, measured, error
+            key_length, cookies, cookie_length = int(auth[4]), int(auth[8]), int(auth[9])
+            state, stratum, reach, offset = source[1], int(source[3]), int(source[5], 8), source[7]
+            if auth[1] == "NTS" and key_length > 0 and cookies > 0 and state == "*" and reach > 0:
+                return (f"source {source[2]} stratum {stratum} reach {reach:o} offset {offset} s, "
+                        f"NTS algorithm {auth[3]} key {key_length} bits, {cookies} cookies of "
+                        f"{cookie_length} octets")
+        return None
+
+
+# --- ntpsec -------------------------------------------------------------------------------------
+
+class Ntpsec:
+    """NTPsec's ntpd as a user; `disable ntp` and no right to set the clock."""
+
+    def __init__(self, lab, root, noclock, name, address, port):
+        os.mkdir(lab.path(name), 0o700)
+        self._stats = lab.path(name)
+        config = lab.write(f"{name}.conf", f"""\
+disable ntp
+disable kernel
+interface ignore wildcard
+interface listen 127.0.0.1
+statsdir {lab.path(name)}/
+statistics peerstats
+filegen peerstats file peerstats type none enable
+server {address}:{port} nts ca {lab.path("ca.pem")} iburst minpoll 3
+""")
+        self.process = lab.start(
+            name,
+            [os.path.join(root, "usr/sbin/ntpd"), "-n", "-d", "-c", config,
+             "-p", lab.path(name, "ntpd.pid"), "-f", lab.path(name, "drift")],
+            {**library_path(root), "LD_PRELOAD": noclock})
+
+    def authenticated(self):
+        """The cookies it got and the last sample of an authenticated, reachable peer, else None."""
+        cookies = re.search(r"NTSc: Got (\d+) cookies, length (\d+), aead=(\d+)",
+                            self.process.log_text())
+        if not cookies or int(cookies[1]) == 0:
+            return None
+        try:
+            with open(os.path.join(self._stats, "peerstats"), encoding="ascii") as f:
+                rows = [line.split() for line in f]
+        except FileNotFoundError:
+            return None
+        # peerstats: day, second, address, status, offset, delay, dispersion, jitter
+        for row in reversed(rows):
+            status = int(row[3], 16)
+            configured, authentic, reachable = status & 0x8000, status & 0x2000, status & 0x1000
+            if configured and authentic and reachable:
+                return (f"source {row[2]} offset {row[4]} s delay {row[5]} s, NTS algorithm "
+                        f"{cookies[3]}, {cookies[1]} cookies of {cookies[2]} octets")
+        return None
+
+
+# --- ntpd-rs ------------------------------------------------------------------------------------
+
+class NtpdRs:
+    """ntpd-rs wants to set the clock, so it gets neither the right nor the real calls."""
+
+    def __init__(self, lab, programs, noclock, name, config, strace=None):
+        self._observe = lab.path(f"{name}.sock")
+        exporter = lab.free_port("127.0.0.1")
+        path = lab.write(f"{name}.toml", config + f"""
+[observability]
+log-level = "info"
+observation-path = "{self._observe}"
+metrics-exporter-listen = "127.0.0.1:{exporter}"
+""")
+        argv = [os.path.join(programs, "ntp-daemon"), "-c", path]
+        self.process = lab.start(name, [*(strace or []), *argv], {"LD_PRELOAD": noclock})
+
+    def state(self):
+        """The daemon's state from its observation socket, None while there is none."""
+        try:
+            with socket.socket(socket.AF_UNIX) as s:
+                s.settimeout(2)
+                s.connect(self._observe)
+                data = b"".join(iter(lambda: s.recv(65536), b""))
+        except OSError:
+            return None
+        length = struct.unpack(">Q", data[:8])[0]
+        return json.loads(data[8:8 + length])
+
+    def authenticated(self, at_least=1):
+        """What it says of its authenticated sources with a known offset, None while too few."""
+        sources = [s for s in (self.state() or {}).get("sources", [])
+                   if s.get("nts_cookies") and s["unanswered_polls"] == 0 and s["delay"] > 0]
+        if len({s["address"] for s in sources}) < at_least:
+            return None
+        return "; ".join(
+            f"source {s['address']} offset {s['offset']:.9f} s delay {s['delay']:.6f} s, "
+            f"{s['nts_cookies']} cookies" for s in sources)

@@ -1,0 +1,25 @@
+# Each recipe is one line of plain shell that also works alone.
+
+# Format and lints, as CI wants them.
+check:
+    cargo fmt --all --check && cargo clippy --workspace --all-targets -- -D warnings && cargo clippy --workspace --all-targets --features unstable_nts-pool -- -D warnings
+
+# All tests.
+test:
+    cargo test --workspace --features unstable_nts-pool
+
+# The end-to-end tests alone: real TLS and UDP on loopback.
+e2e:
+    cargo test --package testkit --features unstable_nts-pool
+
+# Other implementations against ours (needs Debian's packages; see interop/run --help).
+interop:
+    cargo build --release --features unstable_nts-pool && interop/run
+
+# Pool, two time sources and a user, with a live table.
+demo:
+    ./demo
+
+# All that CI runs.
+ci:
+    .ci/run
