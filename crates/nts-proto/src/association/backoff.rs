@@ -6,68 +6,54 @@
 
 use std::time::Duration;
 
-use rand_core::CryptoRng;
+use rand_core::Rng;
 
-/// The wait before the first retry.
+/// The wait after the first failure.
 const FIRST: Duration = Duration::from_secs(10);
-/// What each further retry multiplies the wait with.
+
+/// What each further failure multiplies the wait with.
 const FACTOR: f64 = 1.5;
+
 /// The longest wait, before jitter. RFC 8915 allows 5 days; an hour is kinder to users and still
 /// harmless to servers.
 const LONGEST: Duration = Duration::from_secs(3600);
+
 /// The greatest jitter, as a part of the wait, in both directions.
 const JITTER: f64 = 0.25;
 
-/// The waits before the key exchanges of one configured source.
+/// The waits between the key exchanges of one configured source.
 #[derive(Debug, Clone, Default)]
 pub struct KeyExchangeBackoff {
-    /// Key exchanges begun since the last reset.
-    attempts: u32,
-    /// Whether the last of them gave keys.
-    exchanged: bool,
+    failures: u32,
 }
 
 impl KeyExchangeBackoff {
-    /// Nothing tried yet.
+    /// Nothing failed yet.
     pub fn new() -> Self {
         Self::default()
     }
 
-    /// Counts a key exchange that is about to begin and says how long to wait before it: nothing
-    /// for the first, and `min(10 s · 1.5^(n−1), 1 h)` ± 25 % for the n-th retry.
-    pub fn next_wait(&mut self, rng: &mut impl CryptoRng) -> Duration {
-        let wait = base_wait(self.attempts);
-        self.attempts = self.attempts.saturating_add(1);
-        self.exchanged = false;
+    /// Counts a failure and says how long to wait before the next key exchange: after the n-th
+    /// failure in a row `min(10 s · 1.5^(n−1), 1 h)` ± 25 %.
+    ///
+    /// A key exchange that gave keys with which no authenticated answer came is a failure too.
+    pub fn fail(&mut self, rng: &mut impl Rng) -> Duration {
+        let wait = base_wait(self.failures);
+        self.failures = self.failures.saturating_add(1);
         let unit = f64::from(rng.next_u32()) / f64::from(u32::MAX);
         wait.mul_f64(1.0 - JITTER + 2.0 * JITTER * unit)
     }
 
-    /// The key exchange that was begun last gave keys. Waits do not become shorter yet.
-    pub fn key_exchange_succeeded(&mut self) {
-        self.exchanged = true;
-    }
-
-    /// An authenticated NTP answer came under the keys in use. If they are those of the last key
-    /// exchange, waits start again from the beginning.
-    pub fn authenticated_answer(&mut self) {
-        if self.exchanged {
-            *self = Self::default();
-        }
-    }
-
-    /// Key exchanges begun since the last success.
-    pub fn attempts(&self) -> u32 {
-        self.attempts
+    /// An authenticated answer came under keys that are newer than the last failure: waits start
+    /// again from the beginning.
+    pub fn reset(&mut self) {
+        self.failures = 0;
     }
 }
 
-/// The wait before the `retry`-th retry, without jitter; none before the first attempt (0).
-fn base_wait(retry: u32) -> Duration {
-    let Some(exponent) = retry.checked_sub(1) else {
-        return Duration::ZERO;
-    };
-    let factor = FACTOR.powi(i32::try_from(exponent).unwrap_or(i32::MAX));
+/// The wait after a failure that others came `before`, without jitter.
+fn base_wait(before: u32) -> Duration {
+    let factor = FACTOR.powi(i32::try_from(before).unwrap_or(i32::MAX));
     let seconds = (FIRST.as_secs_f64() * factor).min(LONGEST.as_secs_f64());
     Duration::from_secs_f64(seconds)
 }
@@ -81,10 +67,10 @@ mod tests {
 
     #[test]
     fn the_schedule_without_jitter() {
-        let seconds: Vec<f64> = (0..6).map(|n| base_wait(n).as_secs_f64()).collect();
-        assert_eq!(seconds, [0.0, 10.0, 15.0, 22.5, 33.75, 50.625]);
-        assert_eq!(base_wait(15).as_secs(), 2919);
-        assert_eq!(base_wait(16), LONGEST);
+        let seconds: Vec<f64> = (0..5).map(|n| base_wait(n).as_secs_f64()).collect();
+        assert_eq!(seconds, [10.0, 15.0, 22.5, 33.75, 50.625]);
+        assert_eq!(base_wait(14).as_secs(), 2919);
+        assert_eq!(base_wait(15), LONGEST);
         assert_eq!(base_wait(u32::MAX), LONGEST);
     }
 
@@ -94,8 +80,7 @@ mod tests {
         let mut factors = Vec::new();
         for _ in 0..200 {
             let mut backoff = KeyExchangeBackoff::new();
-            assert_eq!(backoff.next_wait(&mut rng), Duration::ZERO);
-            factors.push(backoff.next_wait(&mut rng).as_secs_f64() / 10.0);
+            factors.push(backoff.fail(&mut rng).as_secs_f64() / 10.0);
         }
         assert!(factors.iter().all(|f| (0.75..=1.25).contains(f)));
         assert!(factors.iter().any(|f| *f < 0.8));
@@ -103,27 +88,14 @@ mod tests {
     }
 
     #[test]
-    fn only_a_key_exchange_with_an_authenticated_answer_resets() {
+    fn waits_grow_until_reset() {
         let mut rng = StdRng::seed_from_u64(1);
         let mut backoff = KeyExchangeBackoff::new();
-        for _ in 0..4 {
-            backoff.next_wait(&mut rng);
+        for _ in 0..100 {
+            backoff.fail(&mut rng);
         }
-        // Answers under old keys while key exchanges fail.
-        backoff.authenticated_answer();
-        assert_eq!(backoff.attempts(), 4);
-        // Keys without an answer.
-        backoff.next_wait(&mut rng);
-        backoff.key_exchange_succeeded();
-        assert_eq!(backoff.attempts(), 5);
-        // The next attempt begins: that success is void.
-        backoff.next_wait(&mut rng);
-        backoff.authenticated_answer();
-        assert_eq!(backoff.attempts(), 6);
-        // Both.
-        backoff.key_exchange_succeeded();
-        backoff.authenticated_answer();
-        assert_eq!(backoff.attempts(), 0);
-        assert_eq!(backoff.next_wait(&mut rng), Duration::ZERO);
+        assert!(backoff.fail(&mut rng) >= LONGEST.mul_f64(0.75));
+        backoff.reset();
+        assert!(backoff.fail(&mut rng) <= FIRST.mul_f64(1.25));
     }
 }
