@@ -3,13 +3,20 @@
 use std::net::{Ipv4Addr, SocketAddr};
 use std::path::PathBuf;
 
+use nts_service::config::{ListenAddress, Located, Section};
+use nts_service::telemetry::logging::Level;
+
+use super::notices::Notices;
+
 /// `[observability]`.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct ObservabilityConfig {
     /// Least severe level that is logged (`-l` wins over it).
-    pub log_level: tracing::Level,
+    pub log_level: Level,
     /// File the log is appended to; standard output without it.
     pub log_path: Option<PathBuf>,
+    /// Whether the log has colours; `None` is when it goes to a terminal.
+    pub ansi_colors: Option<bool>,
     /// Path of the observation socket; no socket without it.
     pub observation_path: Option<PathBuf>,
     /// File mode of the observation socket.
@@ -21,11 +28,49 @@ pub struct ObservabilityConfig {
 impl Default for ObservabilityConfig {
     fn default() -> Self {
         Self {
-            log_level: tracing::Level::INFO,
+            log_level: Level::Info,
             log_path: None,
+            ansi_colors: None,
             observation_path: None,
             observation_permissions: 0o666,
             metrics_exporter_listen: SocketAddr::from((Ipv4Addr::LOCALHOST, 9975)),
         }
+    }
+}
+
+impl ObservabilityConfig {
+    /// Reads the section; what is missing or wrong is as in the default.
+    pub(super) fn read(root: &Section<'_>, notices: &Notices) -> Self {
+        let default = Self::default();
+        let Some(section) = root.section("observability") else {
+            return default;
+        };
+        let path = |key| section.path(key).map(Located::into_inner);
+        let config = Self {
+            log_level: section
+                .checked("log-level", |name: String| name.parse::<Level>())
+                .unwrap_or(default.log_level),
+            log_path: path("log-path"),
+            ansi_colors: section.optional("ansi-colors"),
+            observation_path: path("observation-path"),
+            observation_permissions: section
+                .checked("observation-permissions", check_mode)
+                .unwrap_or(default.observation_permissions),
+            metrics_exporter_listen: section
+                .optional("metrics-exporter-listen")
+                .map_or(default.metrics_exporter_listen, ListenAddress::get),
+        };
+        path("log-path-metrics-exporter");
+        for key in ["log-path-metrics-exporter", "metrics-exporter-listen"] {
+            notices.no_effect(&section, key, "this version has no metrics exporter");
+        }
+        config
+    }
+}
+
+fn check_mode(mode: u32) -> Result<u32, String> {
+    match mode {
+        0..=0o777 => Ok(mode),
+        _ => Err("no file mode; write it in octal with `0o`, for instance 0o666".to_owned()),
     }
 }

@@ -1,10 +1,16 @@
-//! `[[server]]`, `[[nts-ke-server]]` and `[keyset]`.
+//! `[[server]]`: sockets that answer NTP.
 
 use std::net::SocketAddr;
-use std::path::PathBuf;
 use std::time::Duration;
 
 use ipnet::IpNet;
+use nts_service::config::{ListenAddress, Located, Problem, Section};
+use serde::Deserialize;
+
+/// Greatest `rate-limiting-cache-size`.
+const MAX_CACHE_SIZE: usize = 1 << 24;
+/// Greatest `rate-limiting-cutoff-ms`.
+const MAX_CUTOFF: Duration = Duration::from_secs(86_400);
 
 /// One `[[server]]`: a UDP socket that answers NTP.
 #[derive(Clone, Debug)]
@@ -13,7 +19,7 @@ pub struct ServerConfig {
     pub listen: SocketAddr,
     /// Number of addresses the rate limiter remembers; 0 turns it off.
     pub rate_limiting_cache_size: usize,
-    /// Least time between two requests of one address.
+    /// Time after which an address that asked may ask once more; 0 turns the limiter off.
     pub rate_limiting_cutoff: Duration,
     /// If present: who may ask, and what happens to all others.
     pub allowlist: Option<FilterList>,
@@ -23,6 +29,22 @@ pub struct ServerConfig {
     pub require_nts: Option<FilterAction>,
     /// NTP versions that are answered.
     pub accept_ntp_versions: AcceptedVersions,
+}
+
+impl ServerConfig {
+    /// A server at `listen` that answers everybody.
+    #[must_use]
+    pub fn new(listen: SocketAddr) -> Self {
+        Self {
+            listen,
+            rate_limiting_cache_size: 0,
+            rate_limiting_cutoff: Duration::ZERO,
+            allowlist: None,
+            denylist: None,
+            require_nts: None,
+            accept_ntp_versions: AcceptedVersions::default(),
+        }
+    }
 }
 
 /// `allowlist` or `denylist`.
@@ -35,7 +57,8 @@ pub struct FilterList {
 }
 
 /// How a request is refused.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Deserialize)]
+#[serde(rename_all = "lowercase")]
 pub enum FilterAction {
     /// No answer.
     Ignore,
@@ -58,38 +81,127 @@ impl Default for AcceptedVersions {
     }
 }
 
-/// One `[[nts-ke-server]]`: a TCP socket that answers NTS key exchanges.
-#[derive(Clone, Debug)]
-pub struct KeServerConfig {
-    /// Where to listen.
-    pub listen: SocketAddr,
-    /// Budget of one exchange, from accept on.
-    pub key_exchange_timeout: Duration,
-    /// Greatest number of connections of ordinary exchanges.
-    pub concurrent_connections: usize,
-    /// Greatest number of connections that pools keep alive.
-    pub longlived_connections: usize,
-    /// Port told to clients; without it they use 123.
-    pub ntp_port: Option<u16>,
+/// Reads all servers. A wrong one is reported and left out.
+pub(super) fn read_all(root: &Section<'_>) -> Vec<ServerConfig> {
+    root.sections("server").iter().filter_map(read).collect()
 }
 
-/// `[keyset]`: the keys that seal cookies.
-#[derive(Clone, Debug)]
-pub struct KeysetConfig {
-    /// How many keys before the present one still open cookies.
-    pub stale_key_count: usize,
-    /// Time between two new keys.
-    pub key_rotation_interval: Duration,
-    /// File that keeps the keys over a restart.
-    pub key_storage_path: Option<PathBuf>,
+fn read(section: &Section<'_>) -> Option<ServerConfig> {
+    let listen = section
+        .required::<ListenAddress>("listen")
+        .map(ListenAddress::get);
+    let size = section.number(
+        "rate-limiting-cache-size",
+        0,
+        0..=MAX_CACHE_SIZE,
+        "addresses",
+    );
+    let range = Duration::ZERO..=MAX_CUTOFF;
+    let cutoff = section.milliseconds("rate-limiting-cutoff-ms", Duration::ZERO, range);
+    warn_about_half_a_limit(section, size, cutoff);
+    let allowlist = read_filter(section, "allowlist");
+    let denylist = read_filter(section, "denylist");
+    let require_nts = section
+        .optional::<RequireNts>("require-nts")
+        .and_then(RequireNts::action);
+    let accept_ntp_versions = read_versions(section);
+    Some(ServerConfig {
+        listen: listen?,
+        rate_limiting_cache_size: size,
+        rate_limiting_cutoff: cutoff,
+        allowlist,
+        denylist,
+        require_nts,
+        accept_ntp_versions,
+    })
 }
 
-impl Default for KeysetConfig {
-    fn default() -> Self {
-        Self {
-            stale_key_count: 7,
-            key_rotation_interval: Duration::from_secs(86_400),
-            key_storage_path: None,
+fn warn_about_half_a_limit(section: &Section<'_>, size: usize, cutoff: Duration) {
+    if size > 0 && cutoff.is_zero() {
+        let message = "limits nothing; set rate-limiting-cutoff-ms too";
+        section.warning("rate-limiting-cache-size", message);
+    } else if size == 0 && !cutoff.is_zero() {
+        let message = "limits nothing; set rate-limiting-cache-size too";
+        section.warning("rate-limiting-cutoff-ms", message);
+    }
+}
+
+fn read_filter(section: &Section<'_>, key: &'static str) -> Option<FilterList> {
+    let list = section.section(key)?;
+    let action = list.required::<FilterAction>("action");
+    if !list.has("filter") {
+        list.error(
+            "filter",
+            "missing; add `filter = [\"192.0.2.0/24\", …]` to this section",
+        );
+    }
+    let filter = list.list::<String>("filter")?;
+    let filter = filter
+        .iter()
+        .filter_map(|text| read_network(&list, text))
+        .collect();
+    Some(FilterList {
+        filter,
+        action: action?,
+    })
+}
+
+fn read_network(list: &Section<'_>, text: &Located<String>) -> Option<IpNet> {
+    let network = text.parse::<IpNet>();
+    if network.is_err() {
+        let message = "no network; write an address and a length like `192.0.2.0/24` or \
+                       `2001:db8::/32`";
+        let problem = Problem::error(text.place().clone(), message);
+        list.problems()
+            .push(problem.with_value(format!("{:?}", **text)));
+    }
+    network.ok()
+}
+
+/// `require-nts` as written.
+#[derive(Clone, Copy, Deserialize)]
+#[serde(untagged, expecting = "write true, false, \"ignore\" or \"deny\"")]
+enum RequireNts {
+    Switch(bool),
+    Action(FilterAction),
+}
+
+impl RequireNts {
+    fn action(self) -> Option<FilterAction> {
+        match self {
+            Self::Switch(false) => None,
+            Self::Switch(true) => Some(FilterAction::Ignore),
+            Self::Action(action) => Some(action),
         }
     }
+}
+
+fn read_versions(section: &Section<'_>) -> AcceptedVersions {
+    let key = "accept-ntp-versions";
+    let Some(versions) = section.list::<i64>(key) else {
+        return AcceptedVersions::default();
+    };
+    let mut accepted = AcceptedVersions {
+        v3: false,
+        v4: false,
+    };
+    for version in &versions {
+        match **version {
+            3 => accepted.v3 = true,
+            4 => accepted.v4 = true,
+            5 => section
+                .problems()
+                .error(version.place(), "NTPv5 is not supported; take 5 out"),
+            _ => section
+                .problems()
+                .error(version.place(), "no such version; write 3 or 4"),
+        }
+    }
+    if versions.is_empty() {
+        section.error(
+            key,
+            "no request would be answered; write [3, 4] or take this server out",
+        );
+    }
+    accepted
 }

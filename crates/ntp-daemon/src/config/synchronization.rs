@@ -1,8 +1,14 @@
-//! `[synchronization]` and `[synchronization.algorithm]`.
+//! `[synchronization]`: when and how far the clock may be moved, and what is served.
 
 use std::time::Duration;
 
-/// `[synchronization]`: when and how far the clock may be moved, and what is served.
+use nts_service::config::Section;
+
+use super::algorithm::AlgorithmConfig;
+use super::notices::Notices;
+use super::thresholds::StepThreshold;
+
+/// `[synchronization]`.
 #[derive(Clone, Debug, PartialEq)]
 pub struct SynchronizationConfig {
     /// How many sources must agree before the clock is steered.
@@ -15,8 +21,8 @@ pub struct SynchronizationConfig {
     pub accumulated_step_panic_threshold: Option<Duration>,
     /// Stratum served without a source, 1…16; 16 is "unsynchronised".
     pub local_stratum: u8,
-    /// Reference id served at `local_stratum` 1.
-    pub reference_id: ReferenceId,
+    /// Reference id served at a `local_stratum` below 16, if configured.
+    pub reference_id: Option<ReferenceId>,
     /// Whether a step is logged as a warning.
     pub warn_on_jump: bool,
     /// Whether the daemon may steer the clock (`-x` wins over it).
@@ -39,7 +45,7 @@ impl Default for SynchronizationConfig {
             },
             accumulated_step_panic_threshold: None,
             local_stratum: 16,
-            reference_id: ReferenceId(*b"XNON"),
+            reference_id: None,
             warn_on_jump: true,
             control_clock: true,
             algorithm: AlgorithmConfig::default(),
@@ -47,79 +53,76 @@ impl Default for SynchronizationConfig {
     }
 }
 
-/// How far a step may go; a step passes when it is smaller. `None` is no limit.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct StepThreshold {
-    /// Limit of steps that set the clock ahead.
-    pub forward: Option<Duration>,
-    /// Limit of steps that set the clock back.
-    pub backward: Option<Duration>,
-}
-
 /// A reference id of up to four ASCII characters, padded with zero octets (RFC 5905 §7.3).
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct ReferenceId(pub [u8; 4]);
 
-/// `[synchronization.algorithm]`: tuning of the clock algorithm; units as in the manual.
-#[derive(Clone, Debug, PartialEq)]
-#[expect(
-    missing_docs,
-    reason = "the manual has one row per key; names are those of the file"
-)]
-pub struct AlgorithmConfig {
-    pub precision_low_probability: f64,
-    pub precision_high_probability: f64,
-    pub precision_hysteresis: u32,
-    pub precision_minimum_weight: f64,
-    pub poll_interval_low_weight: f64,
-    pub poll_interval_high_weight: f64,
-    pub poll_interval_hysteresis: u32,
-    pub poll_interval_step_threshold: f64,
-    pub delay_outlier_threshold: f64,
-    pub initial_wander: f64,
-    pub initial_frequency_uncertainty: f64,
-    pub maximum_source_uncertainty: f64,
-    pub range_statistical_weight: f64,
-    pub range_delay_weight: f64,
-    pub steer_offset_threshold: f64,
-    pub steer_offset_leftover: f64,
-    pub steer_frequency_threshold: f64,
-    pub steer_frequency_leftover: f64,
-    pub step_threshold: f64,
-    pub slew_maximum_frequency_offset: f64,
-    pub slew_minimum_duration: f64,
-    pub maximum_frequency_steer: f64,
-    pub ignore_server_dispersion: bool,
-    pub meddling_threshold: f64,
+impl ReferenceId {
+    fn new(text: &str) -> Option<Self> {
+        let mut octets = [0; 4];
+        octets
+            .get_mut(..text.len())?
+            .copy_from_slice(text.as_bytes());
+        let printable = text.bytes().all(|octet| matches!(octet, b' '..=b'~'));
+        (printable && !text.is_empty()).then_some(Self(octets))
+    }
 }
 
-impl Default for AlgorithmConfig {
-    fn default() -> Self {
-        Self {
-            precision_low_probability: 1.0 / 3.0,
-            precision_high_probability: 2.0 / 3.0,
-            precision_hysteresis: 16,
-            precision_minimum_weight: 0.1,
-            poll_interval_low_weight: 0.4,
-            poll_interval_high_weight: 0.6,
-            poll_interval_hysteresis: 16,
-            poll_interval_step_threshold: 1e-6,
-            delay_outlier_threshold: 5.0,
-            initial_wander: 1e-8,
-            initial_frequency_uncertainty: 100e-6,
-            maximum_source_uncertainty: 0.25,
-            range_statistical_weight: 2.0,
-            range_delay_weight: 0.25,
-            steer_offset_threshold: 2.0,
-            steer_offset_leftover: 1.0,
-            steer_frequency_threshold: 0.0,
-            steer_frequency_leftover: 0.0,
-            step_threshold: 0.010,
-            slew_maximum_frequency_offset: 200e-6,
-            slew_minimum_duration: 8.0,
-            maximum_frequency_steer: 495e-6,
-            ignore_server_dispersion: false,
-            meddling_threshold: 5.0,
+impl SynchronizationConfig {
+    /// Reads the section; what is missing or wrong is as in the default.
+    pub(super) fn read(root: &Section<'_>, notices: &Notices) -> Self {
+        let default = Self::default();
+        let Some(section) = root.section("synchronization") else {
+            return default;
+        };
+        let step = |key, default| StepThreshold::read(&section, key, default);
+        let minimum = default.minimum_agreeing_sources;
+        let config = Self {
+            minimum_agreeing_sources: section.number(
+                "minimum-agreeing-sources",
+                minimum,
+                1..=1000,
+                "",
+            ),
+            single_step_panic_threshold: step(
+                "single-step-panic-threshold",
+                default.single_step_panic_threshold,
+            ),
+            startup_step_panic_threshold: step(
+                "startup-step-panic-threshold",
+                default.startup_step_panic_threshold,
+            ),
+            accumulated_step_panic_threshold: section
+                .checked("accumulated-step-panic-threshold", check_accumulated)
+                .unwrap_or(None),
+            local_stratum: section.number("local-stratum", default.local_stratum, 1..=16, ""),
+            reference_id: section.checked("reference-id", |text: String| {
+                ReferenceId::new(&text)
+                    .ok_or_else(|| "write 1 to 4 printable ASCII characters".to_owned())
+            }),
+            warn_on_jump: section.or("warn-on-jump", default.warn_on_jump),
+            control_clock: section.or("control-clock", default.control_clock),
+            algorithm: AlgorithmConfig::read(&section),
+        };
+        for key in [
+            "minimum-agreeing-sources",
+            "single-step-panic-threshold",
+            "startup-step-panic-threshold",
+            "accumulated-step-panic-threshold",
+            "warn-on-jump",
+            "algorithm",
+        ] {
+            notices.needs_discipline(&section, key);
         }
+        config
+    }
+}
+
+/// Seconds; 0 is no limit.
+fn check_accumulated(seconds: f64) -> Result<Option<Duration>, String> {
+    match Duration::try_from_secs_f64(seconds) {
+        Ok(Duration::ZERO) => Ok(None),
+        Ok(limit) => Ok(Some(limit)),
+        Err(_) => Err("no threshold; write seconds, or 0 for no limit".to_owned()),
     }
 }

@@ -1,0 +1,194 @@
+//! `[[nts-ke-server]]`: sockets that answer NTS key exchanges.
+
+use std::net::SocketAddr;
+use std::os::unix::fs::MetadataExt;
+use std::path::PathBuf;
+use std::time::Duration;
+
+use nts_proto::ke::name::NtpServerName;
+use nts_proto::ke::token::AuthenticationToken;
+use nts_service::config::{Host, ListenAddress, Located, Port, Section};
+use nts_service::tls::{Identity, load_certificate};
+use rustls_pki_types::CertificateDer;
+
+use super::POOL_FEATURE;
+
+/// `key-exchange-timeout-ms` when it is not set.
+const DEFAULT_TIMEOUT: Duration = Duration::from_secs(1);
+/// Greatest `key-exchange-timeout-ms`.
+const MAX_TIMEOUT: Duration = Duration::from_secs(600);
+/// `concurrent-connections` when it is not set.
+const DEFAULT_CONNECTIONS: usize = 512;
+/// Greatest number of connections of either kind.
+const MAX_CONNECTIONS: usize = 1_000_000;
+/// Characters that are needed for 128 bits of entropy with letters and digits.
+const STRONG_TOKEN_LENGTH: usize = 22;
+
+/// One `[[nts-ke-server]]`: a TCP socket that answers NTS key exchanges.
+#[derive(Clone, Debug)]
+pub struct KeServerConfig {
+    /// Where to listen.
+    pub listen: SocketAddr,
+    /// `certificate-chain-path` and `private-key-path`, read and checked.
+    pub identity: Identity,
+    /// Which pools may ask what only pools may ask.
+    pub authorization: KeAuthorization,
+    /// Budget of one exchange, from accept on.
+    pub key_exchange_timeout: Duration,
+    /// Greatest number of connections of ordinary exchanges.
+    pub concurrent_connections: usize,
+    /// Greatest number of connections that pools keep alive.
+    pub longlived_connections: usize,
+    /// Port told to clients; without it they use 123.
+    pub ntp_port: Option<u16>,
+    /// Name or address told to clients; without it they use the address they asked.
+    pub ntp_server: Option<NtpServerName>,
+}
+
+/// How pools prove who they are. Empty lists, the default, authorise nobody.
+#[derive(Clone, Debug, Default)]
+pub struct KeAuthorization {
+    /// `authorized-pool-server-certificates`: the very certificates that pools present.
+    pub certificates: Vec<CertificateDer<'static>>,
+    /// `accepted-pool-authentication-tokens`.
+    pub tokens: Vec<AuthenticationToken>,
+}
+
+/// Reads all key exchange servers. A wrong one is reported and left out.
+pub(super) fn read_all(root: &Section<'_>) -> Vec<Located<KeServerConfig>> {
+    let read_at = |section: &Section<'_>| Some(Located::new(read(section)?, section.here()));
+    root.sections("nts-ke-server")
+        .iter()
+        .filter_map(read_at)
+        .collect()
+}
+
+fn read(section: &Section<'_>) -> Option<KeServerConfig> {
+    let listen = section
+        .required::<ListenAddress>("listen")
+        .map(ListenAddress::get);
+    let identity = read_identity(section);
+    let authorization = read_authorization(section);
+    let least = Duration::from_millis(1);
+    let key_exchange_timeout = section.milliseconds(
+        "key-exchange-timeout-ms",
+        DEFAULT_TIMEOUT,
+        least..=MAX_TIMEOUT,
+    );
+    let range = 1..=MAX_CONNECTIONS;
+    let concurrent_connections =
+        section.number("concurrent-connections", DEFAULT_CONNECTIONS, range, "");
+    let longlived_connections = section.number(
+        "longlived-connections",
+        concurrent_connections / 10,
+        0..=MAX_CONNECTIONS,
+        "",
+    );
+    let ntp_port = section.optional::<Port>("ntp-port").map(Port::get);
+    let ntp_server = section.checked("ntp-server", check_server_name);
+    check_versions(section);
+    Some(KeServerConfig {
+        listen: listen?,
+        identity: identity?,
+        authorization,
+        key_exchange_timeout,
+        concurrent_connections,
+        longlived_connections,
+        ntp_port,
+        ntp_server,
+    })
+}
+
+fn read_identity(section: &Section<'_>) -> Option<Identity> {
+    let chain = section.required_path("certificate-chain-path");
+    let key = section.required_path("private-key-path");
+    Identity::load(&chain?, &key?, section.problems())
+}
+
+fn read_authorization(section: &Section<'_>) -> KeAuthorization {
+    let (certificates, tokens) = (
+        "authorized-pool-server-certificates",
+        "accepted-pool-authentication-tokens",
+    );
+    if !cfg!(feature = "unstable_nts-pool") {
+        section.needs_feature(certificates, POOL_FEATURE);
+        section.needs_feature(tokens, POOL_FEATURE);
+        return KeAuthorization::default();
+    }
+    let paths = section.list::<PathBuf>(certificates).unwrap_or_default();
+    KeAuthorization {
+        certificates: paths
+            .iter()
+            .filter_map(|path| load_certificate(path, section.problems()))
+            .collect(),
+        tokens: read_tokens(section, tokens),
+    }
+}
+
+fn read_tokens(section: &Section<'_>, key: &'static str) -> Vec<AuthenticationToken> {
+    let problems = section.problems();
+    let secrets = section.secrets(key).unwrap_or_default();
+    let mut tokens = Vec::with_capacity(secrets.len());
+    for secret in &secrets {
+        match AuthenticationToken::new(secret.expose()) {
+            Ok(token) => tokens.push(token),
+            Err(error) => problems.error(secret.place(), format!("{error}; make another one")),
+        }
+        if secret.expose().len() < STRONG_TOKEN_LENGTH {
+            let message = format!(
+                "a token of fewer than {STRONG_TOKEN_LENGTH} characters can be guessed; \
+                 make one with `openssl rand -hex 32`"
+            );
+            problems.warning(secret.place(), message);
+        }
+    }
+    if !secrets.is_empty() {
+        warn_about_readers(section, key);
+    }
+    tokens
+}
+
+/// A configuration file that holds tokens is a secret file.
+fn warn_about_readers(section: &Section<'_>, key: &'static str) {
+    let place = section.place(key);
+    let mode = std::fs::metadata(place.path()).map_or(0, |metadata| metadata.mode());
+    if mode & 0o004 != 0 {
+        let message = format!(
+            "every user of this machine can read these tokens; run `chmod o-r '{}'`",
+            place.path().display()
+        );
+        section.problems().warning(&place, message);
+    }
+}
+
+/// The name as clients look it up: a DNS name or an address, kept as it is written.
+fn check_server_name(text: String) -> Result<NtpServerName, String> {
+    text.parse::<Host>()?;
+    text.parse::<NtpServerName>()
+        .map_err(|error| error.to_string())
+}
+
+/// NTPv4 is what the cookies are for.
+fn check_versions(section: &Section<'_>) {
+    let key = "accept-ntp-versions";
+    let Some(versions) = section.list::<i64>(key) else {
+        return;
+    };
+    for version in &versions {
+        match **version {
+            4 => {}
+            5 => section
+                .problems()
+                .error(version.place(), "NTPv5 is not supported; take 5 out"),
+            _ => section
+                .problems()
+                .error(version.place(), "no such version; write 4"),
+        }
+    }
+    if versions.is_empty() {
+        section.error(
+            key,
+            "no request would be answered; write [4] or take this server out",
+        );
+    }
+}

@@ -1,0 +1,72 @@
+//! `[keyset]`: the keys that seal cookies.
+
+use std::path::{Path, PathBuf};
+use std::time::Duration;
+
+use nts_service::config::{Located, Section};
+
+/// Ten years in seconds: keys that rotate more seldom are a mistake.
+const MAX_INTERVAL: u64 = 315_360_000;
+
+/// `[keyset]`.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct KeysetConfig {
+    /// How many keys before the present one still open cookies.
+    pub stale_key_count: usize,
+    /// Time between two new keys.
+    pub key_rotation_interval: Duration,
+    /// File that keeps the keys over a restart.
+    pub key_storage_path: Option<PathBuf>,
+}
+
+impl Default for KeysetConfig {
+    fn default() -> Self {
+        Self {
+            stale_key_count: 7,
+            key_rotation_interval: Duration::from_secs(86_400),
+            key_storage_path: None,
+        }
+    }
+}
+
+impl KeysetConfig {
+    /// Reads the section; what is missing or wrong is as in the default.
+    pub(super) fn read(root: &Section<'_>) -> Self {
+        let default = Self::default();
+        let Some(section) = root.section("keyset") else {
+            return default;
+        };
+        let interval = default.key_rotation_interval.as_secs();
+        Self {
+            stale_key_count: section.number(
+                "stale-key-count",
+                default.stale_key_count,
+                0..=1000,
+                "",
+            ),
+            key_rotation_interval: Duration::from_secs(section.number(
+                "key-rotation-interval",
+                interval,
+                1..=MAX_INTERVAL,
+                "seconds",
+            )),
+            key_storage_path: read_path(&section),
+        }
+    }
+}
+
+fn read_path(section: &Section<'_>) -> Option<PathBuf> {
+    let key = "key-storage-path";
+    let path = section.path(key).map(Located::into_inner)?;
+    let folder = match path.parent() {
+        Some(folder) if !folder.as_os_str().is_empty() => folder,
+        _ => Path::new("."),
+    };
+    if !folder.is_dir() {
+        let message = format!("there is no folder `{}`; make it first", folder.display());
+        section.error(key, message);
+    } else if let Err(message) = crate::keys::check_permissions(&path) {
+        section.error(key, message);
+    }
+    Some(path)
+}
