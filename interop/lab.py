@@ -98,6 +98,7 @@ class Lab:
     def __enter__(self):
         # Ends as an exception does: through __exit__.
         signal.signal(signal.SIGTERM, lambda *_: sys.exit(143))
+        os.umask(0o077)
         self.dir = tempfile.mkdtemp(prefix="interop.")
         return self
 

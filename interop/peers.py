@@ -10,10 +10,10 @@ import socket
 import struct
 import subprocess
 
-from lab import Failure
-
-HERE = os.path.dirname(os.path.abspath(__file__))
-PACKAGES = {"chrony": ["chrony"], "ntpsec": ["ntpsec"]}
+PROGRAMS = {
+    "chrony": ["usr/sbin/chronyd", "usr/bin/chronyc"],
+    "ntpsec": ["usr/sbin/ntpd"],
+}
 
 
 class Unavailable(Exception):
@@ -22,71 +22,56 @@ class Unavailable(Exception):
 
 # --- getting them -------------------------------------------------------------------------------
 
-def fetch(directory, may_update):
-    """Unpacks Debian's chrony and ntpsec below `directory` (they conflict when installed).
+def fetch(directory, in_ci):
+    """Unpacks Debian's chrony and ntpsec below `directory`: installed, they would conflict.
 
-    Nothing is installed. `may_update` allows `apt-get update` when the package lists are missing.
+    In CI missing package lists are fetched and missing libraries installed; elsewhere the message
+    says what to do.
     """
+    for tool in ("apt-get", "dpkg", "ldd"):
+        if not shutil.which(tool):
+            raise Unavailable(f"{tool} is missing: this test runs Debian's chrony and ntpsec")
     roots = {}
-    for name, packages in PACKAGES.items():
-        root = os.path.join(directory, name)
-        if not os.path.exists(os.path.join(root, ".complete")):
-            _unpack(root, packages, may_update)
-            missing = [p for p in _missing_libraries(root)]
-            if missing:
-                _unpack(root, _libraries_of(packages), may_update, fresh=False)
-            open(os.path.join(root, ".complete"), "w").close()
-        roots[name] = root
+    for package, programs in PROGRAMS.items():
+        roots[package] = root = os.path.join(directory, package)
+        if not os.path.exists(os.path.join(root, "complete")):
+            _unpack(root, package, in_ci)
+            _need_libraries(package, [os.path.join(root, p) for p in programs], in_ci)
+            open(os.path.join(root, "complete"), "w", encoding="ascii").close()
     return roots
 
 
-def _unpack(root, packages, may_update, fresh=True):
-    for tool in ("apt-get", "dpkg"):
-        if not shutil.which(tool):
-            raise Unavailable(f"{tool} is missing: this test runs Debian's {', '.join(packages)}")
-    if fresh:
-        shutil.rmtree(root, ignore_errors=True)
-    debs = os.path.join(root, "debs")
-    os.makedirs(debs, exist_ok=True)
-    download = ["apt-get", "download", "-q", *packages]
-    if _run(download, debs).returncode != 0:
-        if may_update:
-            _run(["apt-get", "update", "-q"], debs)
-        result = _run(download, debs)
+def _unpack(root, package, in_ci):
+    shutil.rmtree(root, ignore_errors=True)
+    os.makedirs(root)
+    download = ["apt-get", "download", "-q", package]
+    result = _run(download, root)
+    if result.returncode != 0 and in_ci:
+        _run(["apt-get", "update", "-q"], root)
+        result = _run(download, root)
+    if result.returncode != 0:
+        raise Unavailable(f"cannot download the package {package}; run `apt-get update` as root, "
+                          f"then again:\n{result.stdout.strip()}")
+    for deb in glob.glob(os.path.join(root, "*.deb")):
+        result = _run(["dpkg", "-x", deb, root], root)
         if result.returncode != 0:
-            raise Unavailable(
-                f"cannot download {', '.join(packages)}; run `apt-get update` as root, then again:\n"
-                + result.stdout.strip()
-            )
-    for deb in glob.glob(os.path.join(debs, "*.deb")):
-        result = _run(["dpkg", "-x", deb, root], debs)
-        if result.returncode != 0:
-            raise Failure(f"dpkg -x {deb}: {result.stdout}")
+            raise Unavailable(f"cannot unpack {deb}:\n{result.stdout.strip()}")
         os.unlink(deb)
+
+
+def _need_libraries(package, programs, in_ci):
+    if "not found" not in _run(["ldd", *programs], "/").stdout:
+        return
+    listing = _run(["apt-cache", "depends", package], "/").stdout
+    install = ["apt-get", "install", "-q", "-y", "--no-install-recommends",
+               *sorted(set(re.findall(r"Depends: (lib[^\s<>]+)", listing)))]
+    if not in_ci or _run(install, "/").returncode != 0:
+        raise Unavailable(f"libraries of {package} are missing: run as root `{' '.join(install)}`")
 
 
 def _run(argv, cwd):
     return subprocess.run(argv, cwd=cwd, stdin=subprocess.DEVNULL, stdout=subprocess.PIPE,
-                          stderr=subprocess.STDOUT, text=True)
-
-
-def _missing_libraries(root):
-    for program in ("usr/sbin/chronyd", "usr/bin/chronyc", "usr/sbin/ntpd"):
-        path = os.path.join(root, program)
-        if os.path.exists(path) and "not found" in _run(["ldd", path], root).stdout:
-            yield program
-
-
-def _libraries_of(packages):
-    listing = _run(["apt-cache", "depends", *packages], "/").stdout
-    return sorted(set(re.findall(r"Depends: (lib[^\s<>]+)", listing)) - {"libc6"})
-
-
-def library_path(root):
-    """Where the libraries are that were unpacked beside a program."""
-    folders = glob.glob(os.path.join(root, "lib", "*-linux-*"))
-    folders += glob.glob(os.path.join(root, "usr", "lib", "*-linux-*"))
-    return {"LD_LIBRARY_PATH": ":".join(folders)} if folders else {}
+                          stderr=subprocess.STDOUT, text=True, check=False)
 
 
 # --- chrony -------------------------------------------------------------------------------------
@@ -96,7 +81,6 @@ class Chrony:
 
     def __init__(self, lab, root, name, address, port):
         self._chronyc = os.path.join(root, "usr/bin/chronyc")
-        self._env = library_path(root)
         self._socket = lab.path(name, "chronyd.sock")
         os.mkdir(lab.path(name), 0o700)
         config = lab.write(f"{name}.conf", f"""\
@@ -110,13 +94,13 @@ pidfile {lab.path(name, "chronyd.pid")}
 user root
 """)
         self.process = lab.start(
-            name, [os.path.join(root, "usr/sbin/chronyd"), "-x", "-d", "-f", config], self._env)
+            name, [os.path.join(root, "usr/sbin/chronyd"), "-x", "-d", "-f", config])
 
     def ask(self, command):
         """The rows that `chronyc` prints for a command."""
         result = subprocess.run(
             [self._chronyc, "-h", self._socket, "-n", "-c", command], stdin=subprocess.DEVNULL,
-            capture_output=True, text=True, env={**os.environ, **self._env})
+            capture_output=True, text=True, check=False)
         return list(csv.reader(result.stdout.splitlines())) if result.returncode == 0 else []
 
     def authenticated(self):
@@ -155,7 +139,7 @@ server {address}:{port} nts ca {lab.path("ca.pem")} iburst minpoll 3
             name,
             [os.path.join(root, "usr/sbin/ntpd"), "-n", "-d", "-c", config,
              "-p", lab.path(name, "ntpd.pid"), "-f", lab.path(name, "drift")],
-            {**library_path(root), "LD_PRELOAD": noclock})
+            {"LD_PRELOAD": noclock})
 
     def authenticated(self):
         """The cookies it got and the last sample of an authenticated, reachable peer, else None."""
