@@ -10,6 +10,7 @@
 
 pub mod config;
 pub mod exit;
+pub mod ke_stream;
 pub mod listener;
 pub mod notify;
 pub mod shutdown;

@@ -279,11 +279,12 @@ fn read_keys_of_mode(section: &Section<'_>, mode: Mode, notices: &Notices) -> Op
 /// The roots to check servers against; `None` if `certificate-authority` is wrong.
 fn read_trust(section: &Section<'_>) -> Option<TrustAnchors> {
     let key = "certificate-authority";
+    let (place, problems) = (section.place(key), section.problems());
     if section.has(key) {
         let file = section.path(key)?;
-        TrustAnchors::load(TrustMode::SystemAndFile, Some(&file), section.problems())
+        TrustAnchors::load(TrustMode::SystemAndFile, Some(&file), &place, problems)
     } else {
-        TrustAnchors::load(TrustMode::System, None, section.problems())
+        TrustAnchors::load(TrustMode::System, None, &place, problems)
     }
 }
 

@@ -10,7 +10,7 @@
 //!
 //! ```
 //! # use nts_service::config::{self, Section};
-//! # struct Server { domain: String, weight: u32 }
+//! # #[derive(Debug)] struct Server { domain: String, weight: u32 }
 //! fn server(section: &Section<'_>) -> Option<Server> {
 //!     let domain = section.required::<String>("domain");
 //!     let weight = section.number("weight", 1, 0..=1000, "");

@@ -32,6 +32,18 @@ pub enum AcceptErrorClass {
 }
 
 impl AcceptErrorClass {
+    /// All classes.
+    pub const ALL: [Self; 3] = [Self::Connection, Self::Resources, Self::Other];
+
+    /// A short name, fit for a metrics label.
+    pub fn label(self) -> &'static str {
+        match self {
+            Self::Connection => "connection",
+            Self::Resources => "resources",
+            Self::Other => "other",
+        }
+    }
+
     /// The class of an error of accept.
     pub fn of(error: &io::Error) -> Self {
         let Some(errno) = error.raw_os_error().map(Errno::from_raw) else {

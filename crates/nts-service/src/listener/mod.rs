@@ -8,10 +8,12 @@ mod accept;
 mod bind;
 mod connection;
 mod serve;
+mod stats;
 #[cfg(test)]
 mod tests;
 
 pub use accept::{AcceptErrorClass, Incoming};
 pub use bind::{BindError, bind, bind_all};
 pub use connection::{Connection, Lease};
-pub use serve::{Limits, Stats, serve};
+pub use serve::{Limits, serve};
+pub use stats::Stats;

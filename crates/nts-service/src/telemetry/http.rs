@@ -2,11 +2,29 @@
 //!
 //! It shares nothing with the NTS-KE port. Requests are bounded in size, time and number.
 
+use std::fmt;
+use std::io;
 use std::sync::Arc;
+use std::time::Duration;
 
+use tokio::io::{AsyncRead, AsyncReadExt, AsyncWriteExt};
 use tokio::net::TcpListener;
+use tokio::time::timeout_at;
 
+use crate::ke_stream;
+use crate::listener::{self, Connection, Limits, Stats};
 use crate::shutdown::Shutdown;
+use crate::telemetry::metrics::Registry;
+
+/// The longest head of a request, in octets.
+const MAX_HEAD: usize = 2048;
+
+const LIMITS: Limits = Limits {
+    max_connections: 100,
+    time_limit: Duration::from_secs(1),
+    grace: Duration::from_millis(200),
+    drain: Duration::from_millis(200),
+};
 
 type Render = Arc<dyn Fn() -> Result<String, String> + Send + Sync>;
 type Ready = Arc<dyn Fn() -> Result<(), String> + Send + Sync>;
@@ -41,6 +59,128 @@ impl Pages {
 
 /// Answers requests until `shutdown`.
 pub async fn serve(listener: TcpListener, pages: Pages, shutdown: Shutdown) {
-    let _ = (listener, pages, shutdown);
-    todo!()
+    // The endpoint's own connections are nobody's business, so they are counted in vain.
+    let stats = Stats::new(&Registry::new(), "http");
+    let handler = move |connection| answer(connection, pages.clone());
+    listener::serve(listener, LIMITS, shutdown, stats, handler).await;
+}
+
+async fn answer(mut connection: Connection, pages: Pages) {
+    let exchange = async {
+        let mut head = [0; MAX_HEAD];
+        let response = match read_head(&mut connection.stream, &mut head).await? {
+            Head::Complete(head) => pages.respond(head),
+            Head::TooLong => Response::new(431, "Request Header Fields Too Large", "too long\n"),
+            Head::Cut => return Ok(()),
+        };
+        connection
+            .stream
+            .write_all(response.to_string().as_bytes())
+            .await?;
+        ke_stream::close(connection.stream).await;
+        io::Result::Ok(())
+    };
+    match timeout_at(connection.lease.deadline(), exchange).await {
+        Ok(Ok(())) => {}
+        Ok(Err(error)) => tracing::debug!(%error, "a request for metrics failed"),
+        Err(_) => tracing::debug!("a request for metrics took too long"),
+    }
+}
+
+enum Head<'b> {
+    Complete(&'b [u8]),
+    TooLong,
+    Cut,
+}
+
+/// Reads up to the empty line.
+async fn read_head<'b>(
+    stream: &mut (impl AsyncRead + Unpin),
+    buffer: &'b mut [u8; MAX_HEAD],
+) -> io::Result<Head<'b>> {
+    let mut length = 0;
+    loop {
+        let count = stream.read(&mut buffer[length..]).await?;
+        length += count;
+        let head = &buffer[..length];
+        if head.windows(4).any(|window| window == b"\r\n\r\n") {
+            return Ok(Head::Complete(&buffer[..length]));
+        }
+        if length == MAX_HEAD {
+            return Ok(Head::TooLong);
+        }
+        if count == 0 {
+            return Ok(Head::Cut);
+        }
+    }
+}
+
+impl Pages {
+    fn respond(&self, head: &[u8]) -> Response {
+        let line = head
+            .split(|octet| *octet == b'\r')
+            .next()
+            .unwrap_or_default();
+        let mut words = line.split(|octet| *octet == b' ');
+        let (Some(method), Some(target), Some(version), None) =
+            (words.next(), words.next(), words.next(), words.next())
+        else {
+            return Response::new(400, "Bad Request", "not HTTP\n");
+        };
+        if !version.starts_with(b"HTTP/1.") {
+            return Response::new(400, "Bad Request", "not HTTP/1\n");
+        }
+        if method != b"GET" {
+            return Response::new(405, "Method Not Allowed", "only GET\n");
+        }
+        let path = target
+            .split(|octet| *octet == b'?')
+            .next()
+            .unwrap_or_default();
+        match path {
+            b"/metrics" => match (self.metrics)() {
+                Ok(text) => Response::new(200, "OK", text),
+                Err(reason) => Response::new(500, "Internal Server Error", reason + "\n"),
+            },
+            b"/healthz" => Response::new(200, "OK", "ok\n"),
+            b"/readyz" => match (self.ready)() {
+                Ok(()) => Response::new(200, "OK", "ready\n"),
+                Err(reason) => Response::new(503, "Service Unavailable", reason + "\n"),
+            },
+            _ => Response::new(404, "Not Found", "see /metrics, /healthz, /readyz\n"),
+        }
+    }
+}
+
+/// One answer, after which the connection is closed.
+struct Response {
+    status: u16,
+    reason: &'static str,
+    body: String,
+}
+
+impl Response {
+    fn new(status: u16, reason: &'static str, body: impl Into<String>) -> Self {
+        Self {
+            status,
+            reason,
+            body: body.into(),
+        }
+    }
+}
+
+impl fmt::Display for Response {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "HTTP/1.1 {} {}\r\n", self.status, self.reason)?;
+        if self.status == 405 {
+            f.write_str("Allow: GET\r\n")?;
+        }
+        write!(
+            f,
+            "Content-Type: text/plain; version=0.0.4; charset=utf-8\r\n\
+             Content-Length: {}\r\nConnection: close\r\n\r\n{}",
+            self.body.len(),
+            self.body
+        )
+    }
 }

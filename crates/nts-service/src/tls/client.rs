@@ -2,22 +2,47 @@
 
 use std::sync::Arc;
 
-use rustls::ClientConfig;
+use rustls::client::Resumption;
+use rustls::client::danger::DangerousClientConfigBuilder;
+use rustls::sign::SingleCertAndKey;
+use rustls::version::TLS13;
+use rustls::{ClientConfig, ConfigBuilder, WantsVerifier};
 use rustls_pki_types::ServerName;
 use tokio::io::{AsyncRead, AsyncWrite};
+use tokio_rustls::TlsConnector;
 use tokio_rustls::client::TlsStream;
 
+use super::ALPN;
 use super::explain::HandshakeError;
 use super::identity::Identity;
+use super::provider::provider;
+use super::session::speaks_ntske;
 use super::trust::TrustAnchors;
 
 /// A client that trusts `trust` and presents `identity` to servers that ask for a certificate.
+///
+/// No early data, no resumption: each session stands for itself.
 pub fn client_config(trust: &TrustAnchors, identity: Option<&Identity>) -> Arc<ClientConfig> {
-    let _ = (trust, identity);
-    todo!()
+    let cfg: ConfigBuilder<ClientConfig, WantsVerifier> =
+        ClientConfig::builder_with_provider(provider())
+            .with_protocol_versions(&[&TLS13])
+            .expect("the provider has the suites of TLS 1.3");
+    // "Dangerous" is only the name of the builder: the verifier is a real one.
+    let builder =
+        DangerousClientConfigBuilder { cfg }.with_custom_certificate_verifier(trust.verifier());
+    let mut config = match identity {
+        Some(identity) => builder
+            .with_client_cert_resolver(Arc::new(SingleCertAndKey::from(identity.certified_key()))),
+        None => builder.with_no_client_auth(),
+    };
+    config.alpn_protocols = vec![ALPN.to_vec()];
+    config.resumption = Resumption::disabled();
+    config.enable_early_data = false;
+    Arc::new(config)
 }
 
-/// Shakes hands as a client and makes sure that the server speaks NTS-KE.
+/// Shakes hands as a client and makes sure that the server speaks NTS-KE. The deadline is the
+/// caller's.
 ///
 /// # Errors
 /// [`HandshakeError`], in words that name the cure where one is known.
@@ -29,6 +54,9 @@ pub async fn connect<S>(
 where
     S: AsyncRead + AsyncWrite + Unpin,
 {
-    let _ = (config, name, stream);
-    todo!()
+    let stream = TlsConnector::from(config).connect(name, stream).await?;
+    match speaks_ntske(stream.get_ref().1) {
+        true => Ok(stream),
+        false => Err(HandshakeError::Alpn),
+    }
 }

@@ -24,7 +24,7 @@ pub use client::{client_config, connect};
 pub use explain::HandshakeError;
 pub use identity::{Identity, IdentityError, load_certificate};
 pub use server::{Alpn, ClientCertificates, accept, server_config};
-pub use session::{ExportError, export_session_keys, peer_certificate};
+pub use session::{ExportError, export_session_keys, peer_certificate, speaks_ntske};
 pub use trust::{TrustAnchors, TrustMode};
 
 /// The application protocol of NTS-KE (RFC 8915 §4, §7.1).

@@ -3,11 +3,19 @@
 use std::sync::Arc;
 
 use rustls::ServerConfig;
+use rustls::server::{NoClientAuth, NoServerSessionStorage};
+use rustls::sign::SingleCertAndKey;
+use rustls::version::TLS13;
 use tokio::io::{AsyncRead, AsyncWrite};
+use tokio_rustls::TlsAcceptor;
 use tokio_rustls::server::TlsStream;
 
+use super::ALPN;
+use super::client_certificates::AnyClientCertificate;
 use super::explain::HandshakeError;
 use super::identity::Identity;
+use super::provider::provider;
+use super::session::speaks_ntske;
 
 /// Whether clients are asked for a certificate.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -30,12 +38,29 @@ pub enum Alpn {
 }
 
 /// A server that shows `identity`.
+///
+/// No early data and no session tickets: they would link a user across addresses, and shared
+/// ticket keys would be one more secret to guard.
 pub fn server_config(identity: &Identity, clients: ClientCertificates) -> Arc<ServerConfig> {
-    let _ = (identity, clients);
-    todo!()
+    let builder = ServerConfig::builder_with_provider(provider())
+        .with_protocol_versions(&[&TLS13])
+        .expect("the provider has the suites of TLS 1.3");
+    let builder = builder.with_client_cert_verifier(match clients {
+        ClientCertificates::Ignore => Arc::new(NoClientAuth),
+        ClientCertificates::Request => Arc::new(AnyClientCertificate::new(provider())),
+    });
+    let mut config =
+        builder.with_cert_resolver(Arc::new(SingleCertAndKey::from(identity.certified_key())));
+    config.alpn_protocols = vec![ALPN.to_vec()];
+    config.ignore_client_order = true;
+    config.send_tls13_tickets = 0;
+    config.session_storage = Arc::new(NoServerSessionStorage {});
+    config.max_early_data_size = 0;
+    Arc::new(config)
 }
 
-/// Shakes hands as a server and makes sure that the client speaks NTS-KE.
+/// Shakes hands as a server and makes sure that the client speaks NTS-KE. The deadline is the
+/// caller's.
 ///
 /// # Errors
 /// [`HandshakeError`].
@@ -47,6 +72,10 @@ pub async fn accept<S>(
 where
     S: AsyncRead + AsyncWrite + Unpin,
 {
-    let _ = (config, alpn, stream);
-    todo!()
+    let stream = TlsAcceptor::from(config).accept(stream).await?;
+    // A client that offers only other protocols has been refused by the library already.
+    match alpn == Alpn::Optional || speaks_ntske(stream.get_ref().1) {
+        true => Ok(stream),
+        false => Err(HandshakeError::Alpn),
+    }
 }

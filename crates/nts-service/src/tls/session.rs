@@ -5,6 +5,8 @@ use nts_proto::ke::negotiation::Negotiated;
 use rustls::{CommonState, ConnectionCommon};
 use rustls_pki_types::CertificateDer;
 
+use super::ALPN;
+
 /// The TLS library refused to export keys.
 #[derive(Debug, thiserror::Error)]
 #[error("cannot export keys from the TLS session: {0}")]
@@ -29,4 +31,10 @@ pub fn export_session_keys<Data>(
 /// The peer's end-entity certificate, if it presented one.
 pub fn peer_certificate(connection: &CommonState) -> Option<&CertificateDer<'static>> {
     connection.peer_certificates()?.first()
+}
+
+/// Whether `ntske/1` was negotiated. A handshake can succeed without, when the peer knows no
+/// ALPN (RFC 7301 §3.1), so that each side has to look (RFC 8915 §4).
+pub fn speaks_ntske(connection: &CommonState) -> bool {
+    connection.alpn_protocol() == Some(ALPN)
 }

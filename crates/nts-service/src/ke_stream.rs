@@ -1,0 +1,117 @@
+//! Between a TLS stream and the sans-IO decoder: whole NTS-KE messages in and out.
+//!
+//! Nothing here looks into a message, and nothing here keeps time except for [`close`]: whoever
+//! reads or writes sets the deadline around it. Message octets may be keys, so the buffers are
+//! overwritten when dropped.
+
+use std::io;
+use std::time::Duration;
+
+use nts_proto::error::ParseError;
+use nts_proto::ke::message::{Message, MessageDecoder};
+use tokio::io::{AsyncRead, AsyncReadExt, AsyncWrite, AsyncWriteExt};
+use tokio::time::timeout;
+use zeroize::Zeroizing;
+
+/// The longest message that fits into one TLS record (RFC 8446 §5.1).
+pub const MAX_WRITE: usize = 1 << 14;
+
+/// How long [`close`] waits for the peer.
+pub const CLOSE_WAIT: Duration = Duration::from_millis(100);
+
+/// [`close`] throws away no more than this many octets that the peer still sends.
+const MAX_DRAIN: usize = 64 << 10;
+
+const READ_SIZE: usize = 4096;
+
+/// Why no message came.
+#[derive(Debug, thiserror::Error)]
+pub enum ReadError {
+    /// The peer closed the connection before the message was complete.
+    #[error("the connection was closed after {received} octets of a message")]
+    Closed {
+        /// Octets of the message that came before; 0 is how a kept-alive connection ends.
+        received: usize,
+    },
+    /// The octets are no message, or too many.
+    #[error("malformed message: {0}")]
+    Malformed(#[from] ParseError),
+    /// The connection or the TLS session failed.
+    #[error("cannot read: {0}")]
+    Io(#[from] io::Error),
+}
+
+/// Reads one message of at most `limit` octets (RFC 8915 §4).
+///
+/// A message ends with its End of Message record: the end of the stream is neither needed nor
+/// awaited, and is an error before that. Not cancel safe: a message that was begun is lost.
+///
+/// # Errors
+/// [`ReadError`]; never waits longer than the caller's deadline, never holds more than `limit`
+/// octets.
+pub async fn read_message<S>(stream: &mut S, limit: usize) -> Result<Message, ReadError>
+where
+    S: AsyncRead + Unpin,
+{
+    let mut decoder = MessageDecoder::new(limit);
+    let mut buffer = Zeroizing::new([0; READ_SIZE]);
+    let mut received = 0;
+    loop {
+        let count = match stream.read(&mut buffer[..]).await {
+            Ok(count) => count,
+            // TCP ended without close_notify.
+            Err(error) if error.kind() == io::ErrorKind::UnexpectedEof => 0,
+            Err(error) => return Err(error.into()),
+        };
+        if count == 0 {
+            return Err(ReadError::Closed { received });
+        }
+        received += count;
+        if let Some(message) = decoder.feed(&buffer[..count])? {
+            return Ok(message);
+        }
+    }
+}
+
+/// Writes one message as exactly one TLS record, which old NTPsec versions rely on
+/// (protocol reference §2.1).
+///
+/// # Errors
+/// If the connection fails, or the message is longer than [`MAX_WRITE`].
+pub async fn write_message<S>(stream: &mut S, message: &[u8]) -> io::Result<()>
+where
+    S: AsyncWrite + Unpin,
+{
+    if message.len() > MAX_WRITE {
+        return Err(io::Error::new(
+            io::ErrorKind::InvalidInput,
+            "message does not fit into one TLS record",
+        ));
+    }
+    stream.write_all(message).await?;
+    stream.flush().await
+}
+
+/// Sends close_notify and waits at most [`CLOSE_WAIT`] for the peer to close.
+///
+/// What the peer still sends is read and thrown away: closing a socket that holds unread octets
+/// resets the connection, and the reset can overtake our answer. Nothing is reported, as nothing
+/// could be done about it.
+pub async fn close<S>(mut stream: S)
+where
+    S: AsyncRead + AsyncWrite + Unpin,
+{
+    let _ = timeout(CLOSE_WAIT, async {
+        stream.shutdown().await?;
+        let mut buffer = Zeroizing::new([0; READ_SIZE]);
+        let mut drained = 0;
+        while drained < MAX_DRAIN {
+            match stream.read(&mut buffer[..]).await? {
+                0 => break,
+                count => drained += count,
+            }
+        }
+        io::Result::Ok(())
+    })
+    .await;
+}
