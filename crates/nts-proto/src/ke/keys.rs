@@ -128,3 +128,94 @@ impl fmt::Debug for SessionKeys {
         )
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::super::testing::octets;
+    use super::*;
+
+    /// The exporter outputs of the protocol notes, by context.
+    const VECTORS: [(&str, &str); 4] = [
+        (
+            "0000000f00",
+            "7ace59b64c903eae1cfc53ba4c438af62e5857ce9443b8c5a4f2bedec4be8c7d",
+        ),
+        (
+            "0000000f01",
+            "e887fc4be1493ac9c7b64771d260007b2fd53b5b47eda991cf4073f9fa363ca5",
+        ),
+        ("0000001e00", "3081916323676ebf2f7d0f1dd7c4dd11"),
+        ("0000001e01", "50fafa49ad2f35af1b51785f9b183001"),
+    ];
+
+    /// Stands for a TLS connection's exporter: knows the vectors and nothing else.
+    fn exporter(context: &[u8; 5], key: &mut [u8]) -> Result<(), String> {
+        let context = hex::encode(context);
+        let (_, output) = VECTORS
+            .iter()
+            .find(|(known, _)| *known == context)
+            .ok_or(context)?;
+        key.copy_from_slice(&octets(output));
+        Ok(())
+    }
+
+    fn check(algorithm: u16, c2s: &str, s2c: &str) {
+        let negotiated = Negotiated::ntpv4(AeadAlgorithm::from(algorithm)).unwrap();
+        let keys = SessionKeys::export(&negotiated, exporter).unwrap();
+        assert_eq!(hex::encode(keys.c2s()), c2s);
+        assert_eq!(hex::encode(keys.s2c()), s2c);
+    }
+
+    #[test]
+    fn keys_are_exported_under_their_contexts() {
+        assert_eq!(EXPORTER_LABEL.len(), 30);
+        check(15, VECTORS[0].1, VECTORS[1].1);
+        check(30, VECTORS[2].1, VECTORS[3].1);
+    }
+
+    #[test]
+    fn contexts_name_what_was_chosen() {
+        let context = |algorithm, direction| {
+            exporter_context(ProtocolId::Ntpv4, AeadAlgorithm::from(algorithm), direction)
+        };
+        assert_eq!(context(17, Direction::ClientToServer), [0, 0, 0, 0x11, 0]);
+        assert_eq!(context(17, Direction::ServerToClient), [0, 0, 0, 0x11, 1]);
+        assert_eq!(
+            exporter_context(
+                ProtocolId::from(0x8001),
+                0x1234.into(),
+                Direction::ServerToClient
+            ),
+            [0x80, 0x01, 0x12, 0x34, 1]
+        );
+    }
+
+    #[test]
+    fn an_exporter_that_fails_gives_no_keys() {
+        let negotiated = Negotiated::ntpv4(AeadAlgorithm::AesSivCmac512).unwrap();
+        let error = SessionKeys::export(&negotiated, exporter).unwrap_err();
+        assert_eq!(error, "0000001100");
+    }
+
+    #[test]
+    fn keys_have_one_length_within_bounds() {
+        let keys = SessionKeys::new(&[1; 32], &[2; 32]).unwrap();
+        assert_eq!(
+            (keys.c2s(), keys.s2c(), keys.key_length()),
+            (&[1; 32][..], &[2; 32][..], 32)
+        );
+        for (c2s, s2c) in [(32, 31), (0, 0), (65, 65)] {
+            let keys = SessionKeys::new(&vec![0; c2s], &vec![0; s2c]);
+            assert_eq!(keys.err(), Some(InvalidKeyLength));
+        }
+    }
+
+    #[test]
+    fn debug_shows_nothing_of_them() {
+        let keys = SessionKeys::new(&[1; 32], &[2; 32]).unwrap();
+        assert_eq!(
+            format!("{keys:?}"),
+            "SessionKeys(<2 keys of 32 octets redacted>)"
+        );
+    }
+}

@@ -16,4 +16,7 @@ pub mod request;
 pub mod response;
 pub mod token;
 
+#[cfg(test)]
+pub(crate) mod testing;
+
 pub use encode::EncodedMessage;
