@@ -210,12 +210,11 @@ impl FixedKeyRequest {
         let length = supported
             .key_length(self.algorithm)
             .ok_or(Refusal::NoCommonAlgorithm(self.protocol))?;
-        let bad_request = Refusal::Error(ErrorCode::BadRequest);
-        if self.key_octets.len() != 2 * length {
-            return Err(bad_request);
-        }
-        let (c2s, s2c) = self.key_octets.split_at(length);
-        SessionKeys::new(c2s, s2c).map_err(|_| bad_request)
+        // Both keys must have exactly this length.
+        let halves = self.key_octets.split_at_checked(length);
+        halves
+            .and_then(|(c2s, s2c)| SessionKeys::new(c2s, s2c).ok())
+            .ok_or(Refusal::Error(ErrorCode::BadRequest))
     }
 
     /// Encodes the request in less than 1024 octets.

@@ -376,6 +376,8 @@ fn c1_without_its_token_or_with_another() {
     check_refused(&rest, Caller::Token, E::NotAuthorized(12), ERROR_0);
     let wrong = format!("000e00026b6b{rest}");
     check_refused(&wrong, Caller::Token, E::NotAuthorized(12), ERROR_0);
+    let second = format!("000e00026b6b{TOKEN_RECORD}{rest}");
+    check_refused(&second, Caller::Token, E::NotAuthorized(12), ERROR_0);
     let malformed = format!("000e00026b00{rest}");
     check_refused(&malformed, Caller::Token, E::NotAuthorized(12), ERROR_0);
     let late = format!("800a0000{TOKEN_RECORD}{END}");
