@@ -164,7 +164,7 @@ proptest! {
             prop_assert!(request.protocols.contains(&chosen.protocol()));
             prop_assert!(request.algorithms.contains(&chosen.algorithm()));
             prop_assert!((16..=64).contains(&chosen.key_length()));
-            let entry = (chosen.algorithm().code(), chosen.key_length() as u16);
+            let entry = (chosen.algorithm().code(), u16::try_from(chosen.key_length()).unwrap());
             prop_assert!(announced.contains(&entry));
             prop_assert!(compliant || !chosen.compliant_exporter());
         }
