@@ -1,1 +1,37 @@
-//! nts-pool-ke
+//! The key exchange server of an NTS pool (draft-ietf-ntp-nts-keyexchange-pool).
+//!
+//! A user comes with an ordinary NTS key exchange; the pool chooses a time source, has that source
+//! make cookies for the user's keys, and answers. Users' keys go to at most one source, users'
+//! messages and sources' answers are never forwarded, and no key or cookie is kept.
+//!
+//! | module | job |
+//! | --- | --- |
+//! | `config` | the TOML file, checked |
+//! | `pool` | what runs, from start to shutdown |
+//! | `server` | one user's connection |
+//! | `exchange` | the way from a request to an answer, and the rule about keys |
+//! | `select`, `names`, `health` | choosing a source; pure |
+//! | `source`, `upstream` | a source's state, connections, capabilities |
+//! | `error`, `outcome`, `metrics` | what went wrong, and who is told |
+//!
+//! What never happens here: NTP, record parsing, a look into a cookie.
+
+pub mod config;
+pub mod pool;
+
+mod budget;
+mod error;
+mod exchange;
+mod health;
+mod metrics;
+mod names;
+mod outcome;
+mod round_trip;
+mod select;
+mod server;
+mod source;
+mod upstream;
+
+pub use config::{Config, SourceConfig};
+pub use pool::Pool;
+pub use upstream::Dialect;

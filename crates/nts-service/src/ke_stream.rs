@@ -59,8 +59,8 @@ where
     loop {
         let count = match stream.read(&mut buffer[..]).await {
             Ok(count) => count,
-            // TCP ended without close_notify.
-            Err(error) if error.kind() == io::ErrorKind::UnexpectedEof => 0,
+            // TCP ended without close_notify, in order or not.
+            Err(error) if is_end(&error) => 0,
             Err(error) => return Err(error.into()),
         };
         if count == 0 {
@@ -71,6 +71,13 @@ where
             return Ok(message);
         }
     }
+}
+
+fn is_end(error: &io::Error) -> bool {
+    matches!(
+        error.kind(),
+        io::ErrorKind::UnexpectedEof | io::ErrorKind::ConnectionReset
+    )
 }
 
 /// Writes one message as exactly one TLS record, which old NTPsec versions rely on

@@ -1,0 +1,127 @@
+//! How an exchange divides its time. Pure arithmetic: `now` is an argument.
+
+use std::time::Duration;
+
+use tokio::time::Instant;
+
+/// The most that is kept back to still send an Error record.
+const LARGEST_RESERVE: Duration = Duration::from_millis(50);
+/// A candidate gets at least this much, unless less is left.
+const SHORTEST_TRIAL: Duration = Duration::from_millis(100);
+/// A candidate gets so many of its own round-trip times: TCP, TLS and info need three.
+const TRIAL_ROUND_TRIPS: u32 = 4;
+/// A retry on a fresh connection needs TCP, TLS and the request itself.
+const RETRY_ROUND_TRIPS: u32 = 3;
+
+/// The time of one user's exchange, from accept to the last octet.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Budget {
+    started: Instant,
+    /// When the answer has to be decided.
+    answer_by: Instant,
+    /// When everything has to be over.
+    deadline: Instant,
+}
+
+impl Budget {
+    /// A budget of `length` that ends at `deadline`.
+    pub(crate) fn new(deadline: Instant, length: Duration) -> Self {
+        Self {
+            started: deadline - length,
+            answer_by: deadline - LARGEST_RESERVE.min(length / 10),
+            deadline,
+        }
+    }
+
+    /// When the user was accepted.
+    pub(crate) fn started(&self) -> Instant {
+        self.started
+    }
+
+    /// When the answer has to be decided, so that even an Error record still arrives in time.
+    pub(crate) fn answer_by(&self) -> Instant {
+        self.answer_by
+    }
+
+    /// When everything has to be over.
+    pub(crate) fn deadline(&self) -> Instant {
+        self.deadline
+    }
+
+    /// Until when one candidate may be tried before the next one gets its chance.
+    ///
+    /// `round_trip` is the smoothed round-trip time to it, when it is known.
+    pub(crate) fn trial_until(&self, now: Instant, round_trip: Option<Duration>) -> Instant {
+        let remaining = self.answer_by.saturating_duration_since(now);
+        let share = remaining * 2 / 5;
+        let wanted = round_trip.map_or(share, |time| time.saturating_mul(TRIAL_ROUND_TRIPS));
+        now + wanted.max(SHORTEST_TRIAL).min(share)
+    }
+
+    /// Whether a Fixed Key Request can still be repeated on a fresh connection.
+    pub(crate) fn allows_retry(&self, now: Instant, round_trip: Option<Duration>) -> bool {
+        let needed = round_trip
+            .unwrap_or_default()
+            .saturating_mul(RETRY_ROUND_TRIPS);
+        now < self.answer_by && needed <= self.answer_by - now
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn ms(milliseconds: u64) -> Duration {
+        Duration::from_millis(milliseconds)
+    }
+
+    #[test]
+    fn the_reserve_is_a_tenth_but_at_most_50_ms() {
+        let now = Instant::now();
+        assert_eq!(
+            Budget::new(now + ms(1000), ms(1000)).answer_by(),
+            now + ms(950)
+        );
+        assert_eq!(
+            Budget::new(now + ms(5000), ms(5000)).answer_by(),
+            now + ms(4950)
+        );
+        assert_eq!(
+            Budget::new(now + ms(100), ms(100)).answer_by(),
+            now + ms(90)
+        );
+        assert_eq!(
+            Budget::new(now + ms(100), ms(100)).deadline(),
+            now + ms(100)
+        );
+    }
+
+    #[test]
+    fn a_trial_is_four_round_trips_within_its_bounds() {
+        let now = Instant::now();
+        let budget = Budget::new(now + ms(1000), ms(1000));
+        assert_eq!(budget.trial_until(now, Some(ms(50))), now + ms(200));
+        assert_eq!(budget.trial_until(now, Some(ms(1))), now + ms(100));
+        assert_eq!(budget.trial_until(now, Some(ms(900))), now + ms(380));
+        assert_eq!(budget.trial_until(now, None), now + ms(380));
+    }
+
+    #[test]
+    fn a_trial_never_outlasts_the_budget() {
+        let now = Instant::now();
+        let budget = Budget::new(now + ms(100), ms(100));
+        assert_eq!(budget.trial_until(now, Some(ms(1))), now + ms(36));
+        let late = now + ms(200);
+        assert_eq!(budget.trial_until(late, None), late);
+    }
+
+    #[test]
+    fn a_retry_needs_three_round_trips() {
+        let now = Instant::now();
+        let budget = Budget::new(now + ms(1000), ms(1000));
+        assert!(budget.allows_retry(now + ms(650), Some(ms(100))));
+        assert!(!budget.allows_retry(now + ms(651), Some(ms(100))));
+        assert!(budget.allows_retry(now + ms(949), None));
+        assert!(!budget.allows_retry(now + ms(950), None));
+    }
+}

@@ -1,0 +1,96 @@
+//! The effective configuration as `--check` prints it: every key with its value, defaults filled
+//! in, secrets left out.
+
+use std::fmt;
+use std::path::Path;
+
+use nts_service::telemetry::logging::Format;
+use nts_service::tls::TrustMode;
+
+use super::{Config, ObservabilityConfig, SourceConfig, TlsFiles};
+
+/// TOML, except that secrets stand as `<redacted>`.
+impl fmt::Display for Config {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        writeln!(f, "[nts-pool-ke-server]")?;
+        let listen: Vec<_> = self.listen.iter().map(quoted).collect();
+        writeln!(f, "listen = [{}]", listen.join(", "))?;
+        self.tls.files.fmt(f)?;
+        let timeout = self.key_exchange_timeout.as_millis();
+        writeln!(f, "key-exchange-timeout-ms = {timeout}")?;
+        writeln!(f, "key-exchange-servers = [")?;
+        for source in &self.sources {
+            writeln!(f, "    {source},")?;
+        }
+        writeln!(f, "]\n")?;
+        self.observability.fmt(f)
+    }
+}
+
+impl fmt::Display for TlsFiles {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let mode = match self.certificate_authority_mode {
+            TrustMode::Only => "only",
+            TrustMode::System => "system",
+            TrustMode::SystemAndFile => "system-and-file",
+        };
+        writeln!(f, "certificate-authority-mode = {}", quoted(mode))?;
+        if let Some(file) = &self.certificate_authority {
+            writeln!(f, "certificate-authority-path = {}", path(file))?;
+        }
+        writeln!(
+            f,
+            "certificate-chain-path = {}",
+            path(&self.certificate_chain)
+        )?;
+        writeln!(f, "private-key-path = {}", path(&self.private_key))?;
+        let (chain, key) = match &self.upstream {
+            Some((chain, key)) => (chain, key),
+            None => (&self.certificate_chain, &self.private_key),
+        };
+        writeln!(f, "upstream-certificate-chain-path = {}", path(chain))?;
+        writeln!(f, "upstream-private-key-path = {}", path(key))
+    }
+}
+
+impl fmt::Display for SourceConfig {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(
+            f,
+            "{{ domain = {}, port = {}",
+            quoted(self.domain()),
+            self.port()
+        )?;
+        write!(f, ", weight = {}", self.weight)?;
+        match (&self.auth_token_path, &self.auth_token) {
+            (Some(file), _) => write!(f, ", auth-token-path = {}", path(file))?,
+            (None, Some(_)) => write!(f, ", auth-token = {}", quoted("<redacted>"))?,
+            (None, None) => {}
+        }
+        write!(f, ", dialect = {} }}", quoted(self.dialect.as_str()))
+    }
+}
+
+impl fmt::Display for ObservabilityConfig {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let format = match self.log_format {
+            Format::Text => "text",
+            Format::Json => "json",
+        };
+        writeln!(f, "[observability]")?;
+        writeln!(f, "log-level = {}", quoted(self.log_level.name()))?;
+        writeln!(f, "log-format = {}", quoted(format))?;
+        match &self.metrics_exporter_listen {
+            Some(address) => writeln!(f, "metrics-exporter-listen = {}", quoted(address)),
+            None => writeln!(f, "# metrics-exporter-listen: off"),
+        }
+    }
+}
+
+fn path(path: &Path) -> String {
+    quoted(path.display())
+}
+
+fn quoted(value: impl fmt::Display) -> String {
+    toml::Value::String(value.to_string()).to_string()
+}

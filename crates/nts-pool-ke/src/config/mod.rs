@@ -1,0 +1,219 @@
+//! The configuration of the pool: one TOML file in, one [`Config`] out, or all that is wrong.
+//!
+//! A [`Config`] cannot hold an invalid value: names are names, certificates and keys are loaded
+//! and belong together, at least one source can be picked. Nothing here listens or connects.
+
+mod effective;
+mod source;
+#[cfg(test)]
+mod tests;
+
+use std::net::SocketAddr;
+use std::path::{Path, PathBuf};
+use std::time::Duration;
+
+use nts_service::config::{self, ListenAddress, Loaded, Located, Problems, Section};
+use nts_service::telemetry::logging::{Format, Level};
+use nts_service::tls::{Identity, TrustAnchors, TrustMode};
+
+pub use source::{MAX_WEIGHT, SourceConfig};
+
+const DEFAULT_TIMEOUT: Duration = Duration::from_millis(1000);
+const SHORTEST_TIMEOUT: Duration = Duration::from_millis(100);
+const LONGEST_TIMEOUT: Duration = Duration::from_secs(60);
+
+/// Everything that the pool needs to run.
+#[derive(Debug)]
+pub struct Config {
+    /// Where users connect to. Only a file may not say port 0, "any port": a library user may.
+    pub listen: Vec<SocketAddr>,
+    /// The sources to choose from; not empty.
+    pub sources: Vec<SourceConfig>,
+    /// The time of one user's exchange, from accepting to the last octet.
+    pub key_exchange_timeout: Duration,
+    /// Certificates and keys.
+    pub tls: TlsConfig,
+    /// Logs and metrics.
+    pub observability: ObservabilityConfig,
+}
+
+/// Whom the pool trusts, and what it shows of itself.
+#[derive(Debug)]
+pub struct TlsConfig {
+    /// What users see.
+    pub identity: Identity,
+    /// What sources see, if they ask.
+    pub upstream_identity: Identity,
+    /// Who vouches for sources.
+    pub trust: TrustAnchors,
+    /// Where all that was read from.
+    pub files: TlsFiles,
+}
+
+/// The files behind a [`TlsConfig`]; all empty if it did not come from files.
+#[derive(Debug, Default)]
+pub struct TlsFiles {
+    /// How the authority file and the system's authorities go together.
+    pub certificate_authority_mode: TrustMode,
+    /// Certificate authorities for sources.
+    pub certificate_authority: Option<PathBuf>,
+    /// The chain that users see.
+    pub certificate_chain: PathBuf,
+    /// Its key.
+    pub private_key: PathBuf,
+    /// Chain and key that sources see, if they are others than those for users.
+    pub upstream: Option<(PathBuf, PathBuf)>,
+}
+
+/// `[observability]`.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct ObservabilityConfig {
+    /// Least severe level that is logged.
+    pub log_level: Level,
+    /// What a log line looks like.
+    pub log_format: Format,
+    /// Where metrics are served, if anywhere.
+    pub metrics_exporter_listen: Option<SocketAddr>,
+}
+
+impl Config {
+    /// Reads a configuration file and all files it names. Relative paths count from the working
+    /// directory.
+    ///
+    /// # Errors
+    /// All problems at once.
+    pub fn load(path: impl AsRef<Path>) -> Result<Loaded<Self>, Problems> {
+        config::load(path, read)
+    }
+
+    /// The same for a text that is already here; `name` stands for the file in problems.
+    ///
+    /// # Errors
+    /// All problems at once.
+    pub fn parse(name: impl AsRef<Path>, text: &str) -> Result<Loaded<Self>, Problems> {
+        config::parse(name, text, read)
+    }
+}
+
+fn read(root: &Section<'_>) -> Option<Config> {
+    let observability = root.section("observability");
+    let observability = observability.map(|section| read_observability(&section));
+    let server = root.required_section("nts-pool-ke-server")?;
+    let listen = read_listen(&server);
+    let tls = read_tls(&server);
+    let sources = source::read_all(&server);
+    let key_exchange_timeout = server.milliseconds(
+        "key-exchange-timeout-ms",
+        DEFAULT_TIMEOUT,
+        SHORTEST_TIMEOUT..=LONGEST_TIMEOUT,
+    );
+    Some(Config {
+        listen: listen?,
+        sources: sources?,
+        key_exchange_timeout,
+        tls: tls?,
+        observability: observability.unwrap_or_default(),
+    })
+}
+
+fn read_observability(section: &Section<'_>) -> ObservabilityConfig {
+    ObservabilityConfig {
+        log_level: section.or("log-level", Level::default()),
+        log_format: section.or("log-format", Format::default()),
+        metrics_exporter_listen: section
+            .optional("metrics-exporter-listen")
+            .map(ListenAddress::get),
+    }
+}
+
+fn read_listen(server: &Section<'_>) -> Option<Vec<SocketAddr>> {
+    const KEY: &str = "listen";
+    if !server.has(KEY) {
+        server.required::<String>(KEY);
+        return None;
+    }
+    let addresses: Vec<_> = server.one_or_many::<ListenAddress>(KEY)?;
+    let addresses: Vec<_> = addresses.iter().map(|address| address.get()).collect();
+    if addresses.is_empty() && !server.problems().has_errors() {
+        server.error(
+            KEY,
+            "an empty list; write at least one address like `0.0.0.0:4460`",
+        );
+    }
+    Some(addresses)
+}
+
+fn read_tls(server: &Section<'_>) -> Option<TlsConfig> {
+    let problems = server.problems();
+    let front = read_identity(server, "certificate-chain-path", "private-key-path", true);
+    let upstream = read_identity(
+        server,
+        "upstream-certificate-chain-path",
+        "upstream-private-key-path",
+        false,
+    );
+    let mode = server.or("certificate-authority-mode", TrustMode::default());
+    const AUTHORITY: &str = "certificate-authority-path";
+    let authority = match mode {
+        TrustMode::System => {
+            server.refuse(
+                AUTHORITY,
+                "not read with `certificate-authority-mode = \"system\"`; take it out, or write \
+                 \"system-and-file\"",
+            );
+            None
+        }
+        TrustMode::Only | TrustMode::SystemAndFile => Some(server.required_path(AUTHORITY)),
+    };
+    let place = server.place("certificate-authority-mode");
+    let trust = match &authority {
+        Some(None) => None,
+        Some(Some(file)) => TrustAnchors::load(mode, Some(file), &place, problems),
+        None => TrustAnchors::load(mode, None, &place, problems),
+    };
+    let front = front?;
+    let (upstream_identity, upstream_files) = match upstream {
+        Some(upstream) => (upstream.identity?, Some((upstream.chain, upstream.key))),
+        None => (front.identity.clone()?, None),
+    };
+    Some(TlsConfig {
+        identity: front.identity?,
+        upstream_identity,
+        trust: trust?,
+        files: TlsFiles {
+            certificate_authority_mode: mode,
+            certificate_authority: authority.flatten().map(Located::into_inner),
+            certificate_chain: front.chain,
+            private_key: front.key,
+            upstream: upstream_files,
+        },
+    })
+}
+
+/// A chain and a key that were named, and what they hold if they are good.
+struct IdentityFiles {
+    chain: PathBuf,
+    key: PathBuf,
+    identity: Option<Identity>,
+}
+
+/// `None` if neither key of the configuration is there, or after the problem was reported.
+fn read_identity(
+    server: &Section<'_>,
+    chain_key: &'static str,
+    key_key: &'static str,
+    required: bool,
+) -> Option<IdentityFiles> {
+    let required = required || server.has(chain_key) || server.has(key_key);
+    if !required {
+        return None;
+    }
+    let chain = server.required_path(chain_key);
+    let key = server.required_path(key_key);
+    let (chain, key) = (chain?, key?);
+    Some(IdentityFiles {
+        identity: Identity::load(&chain, &key, server.problems()),
+        chain: chain.into_inner(),
+        key: key.into_inner(),
+    })
+}

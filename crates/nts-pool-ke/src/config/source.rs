@@ -1,0 +1,215 @@
+//! One entry of `key-exchange-servers`.
+
+use std::collections::HashMap;
+use std::os::unix::fs::MetadataExt as _;
+use std::path::PathBuf;
+
+use nts_proto::ke::name::NtpServerName;
+use nts_proto::ke::token::AuthenticationToken;
+use nts_service::config::{Host, Port, Section, read_secret_file};
+use rustls_pki_types::ServerName;
+use zeroize::Zeroizing;
+
+use crate::upstream::Dialect;
+
+/// The largest weight of a source.
+pub const MAX_WEIGHT: u32 = 1000;
+
+const SERVERS: &str = "key-exchange-servers";
+const DEFAULT_PORT: u16 = 4460;
+/// A token of so many letters and digits reaches 128 bits.
+const SHORTEST_GOOD_TOKEN: usize = 22;
+const OTHERS_READ: u32 = 0o004;
+
+/// A time source as it was configured.
+#[derive(Clone, Debug)]
+pub struct SourceConfig {
+    domain: NtpServerName,
+    server_name: ServerName<'static>,
+    port: u16,
+    /// Share of the picks, from 0 (never picked, but kept ready) to [`MAX_WEIGHT`].
+    pub weight: u32,
+    /// The token by which the source knows this pool.
+    pub auth_token: Option<AuthenticationToken>,
+    /// The file that the token came from, if it came from one.
+    pub auth_token_path: Option<PathBuf>,
+    /// Which record numbers the source understands.
+    pub dialect: Dialect,
+}
+
+impl SourceConfig {
+    /// A source of weight 1 without a token.
+    ///
+    /// # Errors
+    /// If `domain` is neither a DNS name nor an IP address, in words for a person.
+    pub fn new(domain: &str, port: u16) -> Result<Self, String> {
+        Self::from_host(&domain.parse()?, port)
+    }
+
+    fn from_host(host: &Host, port: u16) -> Result<Self, String> {
+        Ok(Self {
+            domain: host
+                .to_string()
+                .parse()
+                .map_err(|error| format!("{error}"))?,
+            server_name: host.server_name().clone(),
+            port,
+            weight: 1,
+            auth_token: None,
+            auth_token_path: None,
+            dialect: Dialect::default(),
+        })
+    }
+
+    /// The name that users are given, unless the source names another.
+    pub fn domain(&self) -> &NtpServerName {
+        &self.domain
+    }
+
+    /// The name that the source's certificate must be good for.
+    pub fn server_name(&self) -> &ServerName<'static> {
+        &self.server_name
+    }
+
+    /// The TCP port of its NTS-KE server.
+    pub fn port(&self) -> u16 {
+        self.port
+    }
+}
+
+/// Reads the list. `None` after a problem was reported.
+pub(super) fn read_all(server: &Section<'_>) -> Option<Vec<SourceConfig>> {
+    if !server.has(SERVERS) {
+        server.required::<String>(SERVERS);
+        return None;
+    }
+    let sections = server.sections(SERVERS);
+    if sections.is_empty() {
+        server.error(
+            SERVERS,
+            "no time source; add at least one like `{ domain = \"nts.example.org\", port = 4460 }`",
+        );
+        return None;
+    }
+    let mut seen = HashMap::new();
+    let mut sources = Vec::new();
+    for (index, section) in sections.into_iter().enumerate() {
+        let Some(source) = read_one(&section) else {
+            continue;
+        };
+        let address = (source.domain.canonical(), source.port);
+        if let Some(first) = seen.insert(address, index + 1) {
+            section.error(
+                "domain",
+                format!("the same domain and port as entry {first}; take one of them out"),
+            );
+        }
+        sources.push(source);
+    }
+    if !sources.is_empty() && sources.iter().all(|source| source.weight == 0) {
+        server.error(
+            SERVERS,
+            format!(
+                "every source has weight 0, so none could be picked; \
+                 give at least one a weight from 1 to {MAX_WEIGHT}"
+            ),
+        );
+    }
+    Some(sources)
+}
+
+fn read_one(section: &Section<'_>) -> Option<SourceConfig> {
+    let host = section.required::<Host>("domain");
+    let default_port = Port::new(DEFAULT_PORT);
+    let port = section.optional::<Port>("port").or(default_port)?;
+    let weight = section.number("weight", 1, 0..=MAX_WEIGHT, "");
+    let dialect = section.or("dialect", Dialect::default());
+    let (auth_token, auth_token_path) = read_token(section);
+    if auth_token.is_some() && dialect == Dialect::DraftMtls {
+        section.warning(
+            "dialect",
+            "the token is not used: this dialect proves itself by client certificate only; \
+             take the token out, or write \"draft-token\"",
+        );
+    }
+    let source = SourceConfig::from_host(&host?, port.get());
+    let source = source.map_err(|message| section.error("domain", message));
+    Some(SourceConfig {
+        weight,
+        auth_token,
+        auth_token_path,
+        dialect,
+        ..source.ok()?
+    })
+}
+
+/// The token itself or a file that holds it.
+fn read_token(section: &Section<'_>) -> (Option<AuthenticationToken>, Option<PathBuf>) {
+    const LITERAL: &str = "auth-token";
+    const FILE: &str = "auth-token-path";
+    let literal = section.secret(LITERAL);
+    let file = section.path(FILE);
+    match (literal, file) {
+        (Some(_), Some(_)) => {
+            section.error(
+                FILE,
+                format!("both `{LITERAL}` and `{FILE}`; take one of them out"),
+            );
+            (None, None)
+        }
+        (Some(literal), None) => {
+            warn_if_config_is_readable(section, LITERAL);
+            (token(section, LITERAL, literal.expose().as_bytes()), None)
+        }
+        (None, Some(file)) => {
+            let octets = read_secret_file(&file, section.problems());
+            let token = octets.and_then(|octets: Zeroizing<Vec<u8>>| {
+                // An editor's line break at the end is no part of the token.
+                token(section, FILE, octets.trim_ascii())
+            });
+            (token, Some(file.into_inner()))
+        }
+        (None, None) => (None, None),
+    }
+}
+
+fn token(section: &Section<'_>, key: &'static str, octets: &[u8]) -> Option<AuthenticationToken> {
+    const CURE: &str = "make one with `openssl rand -hex 32`";
+    match AuthenticationToken::new(octets) {
+        Ok(token) => {
+            if token.length() < SHORTEST_GOOD_TOKEN {
+                section.warning(
+                    key,
+                    format!(
+                        "a token of {} characters can be guessed; {CURE}",
+                        token.length()
+                    ),
+                );
+            }
+            Some(token)
+        }
+        Err(error) => {
+            section.error(key, format!("{error}; {CURE}"));
+            None
+        }
+    }
+}
+
+/// A token that stands in the configuration itself is as secret as that file.
+fn warn_if_config_is_readable(section: &Section<'_>, key: &'static str) {
+    let place = section.place(key);
+    let Ok(metadata) = std::fs::metadata(place.path()) else {
+        return;
+    };
+    if metadata.mode() & OTHERS_READ != 0 {
+        let file = place.path().display();
+        section.warning(
+            key,
+            format!(
+                "every user of this machine can read the token in this file; \
+                 run `chmod o-r '{file}'`, or put the token into a file of its own and write \
+                 `auth-token-path = …`"
+            ),
+        );
+    }
+}

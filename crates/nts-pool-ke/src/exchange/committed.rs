@@ -1,0 +1,191 @@
+//! After the keys are bound to a source: that source answers, or the exchange has failed.
+//!
+//! Nothing in this file can reach another source: the state holds one, and no list.
+
+use std::sync::Arc;
+
+use nts_proto::ke::keys::SessionKeys;
+use nts_proto::ke::message::Message;
+use nts_proto::ke::negotiation::Negotiated;
+use nts_proto::ke::request::FixedKeyRequest;
+use nts_proto::ke::response::{FixedKeyResponse, KeyExchangeResponse};
+use tokio::time::{Instant, timeout_at};
+
+use super::{Candidate, Exchange, Report};
+use crate::error::ExchangeError;
+use crate::health::Event;
+use crate::source::Source;
+use crate::upstream::{Connection, UpstreamError};
+
+/// Whether a Fixed Key Request may be repeated to the *same* source when a kept-alive connection
+/// turns out to have died (pool design §3.4).
+const SAME_SOURCE_RETRY: bool = true;
+
+/// NTP's own port; below 1024 no other is allowed in an answer, lest users be sent against
+/// somebody else's service.
+const NTP_PORT: u16 = 123;
+
+/// The state from which keys are sent: to one source, which is fixed.
+pub(crate) struct Committed {
+    source: Arc<Source>,
+    connection: Connection,
+    negotiated: Negotiated,
+    request: FixedKeyRequest,
+}
+
+/// What the source gave, and the connection it came on.
+struct Answered {
+    response: FixedKeyResponse,
+    connection: Connection,
+}
+
+impl Committed {
+    /// Binds `keys` to the candidate's source.
+    pub(super) fn new(candidate: Candidate, keys: SessionKeys) -> Self {
+        let Candidate {
+            source,
+            connection,
+            negotiated,
+            phrasing,
+        } = candidate;
+        let token = source.token().filter(|_| phrasing.with_token).cloned();
+        Self {
+            request: FixedKeyRequest::new(
+                phrasing.number_set,
+                token,
+                negotiated.protocol(),
+                negotiated.algorithm(),
+                &keys,
+                phrasing.modern,
+            ),
+            source,
+            connection,
+            negotiated,
+        }
+    }
+}
+
+impl Exchange<Committed> {
+    /// Sends the keys and makes the user's answer out of the source's.
+    ///
+    /// # Errors
+    /// [`ExchangeError::AfterKeys`], whatever the source did wrong.
+    pub(super) async fn obtain_cookies(
+        self,
+        report: &mut Report,
+    ) -> Result<KeyExchangeResponse, ExchangeError> {
+        let started = Instant::now();
+        let source = Arc::clone(&self.state.source);
+        let until = self.budget.answer_by();
+        let outcome = match timeout_at(until, self.ask(report)).await {
+            Ok(outcome) => outcome,
+            Err(_) => Err(UpstreamError::TimedOut),
+        };
+        report.phases.after_keys = Some(started.elapsed());
+        report.asked.push((Arc::clone(&source), class_of(&outcome)));
+        match outcome {
+            Ok(response) => {
+                source.succeeded(Event::CookiesMade);
+                Ok(response)
+            }
+            Err(error) => {
+                note_failure(&source, &error);
+                Err(ExchangeError::AfterKeys(error))
+            }
+        }
+    }
+
+    async fn ask(self, report: &mut Report) -> Result<KeyExchangeResponse, UpstreamError> {
+        let Committed {
+            source,
+            connection,
+            negotiated,
+            request,
+        } = self.state;
+        let reused = connection.is_used();
+        let sent = Instant::now();
+        let answered = match send(connection, &request).await {
+            Err(UpstreamError::ClosedUnanswered)
+                if SAME_SOURCE_RETRY
+                    && reused
+                    && self
+                        .budget
+                        .allows_retry(Instant::now(), source.round_trip()) =>
+            {
+                report.same_source_retry = Some(false);
+                let answered = send(source.open().await?, &request).await?;
+                report.same_source_retry = Some(true);
+                answered
+            }
+            outcome => {
+                let answered = outcome?;
+                source.note_round_trip(sent.elapsed());
+                answered
+            }
+        };
+        if answered.response.keep_alive
+            && let Some(surplus) = source.idle.park(answered.connection)
+        {
+            tokio::spawn(surplus.close());
+        }
+        rebuild(answered.response.exchange, &negotiated, &source)
+    }
+}
+
+/// Sends the request, and checks that the response is one to it.
+async fn send(
+    mut connection: Connection,
+    request: &FixedKeyRequest,
+) -> Result<Answered, UpstreamError> {
+    let message: Message = connection.request(request.encode().as_ref()).await?;
+    let response = FixedKeyResponse::parse(&message, request)?;
+    Ok(Answered {
+        response,
+        connection,
+    })
+}
+
+/// Makes the user's answer (protocol §3.8): what was agreed, the source's cookies, and always a
+/// Server record, since the user would otherwise look for the time server at the pool's address.
+fn rebuild(
+    from_source: KeyExchangeResponse,
+    negotiated: &Negotiated,
+    source: &Source,
+) -> Result<KeyExchangeResponse, UpstreamError> {
+    if let Some(port) = from_source.port
+        && port != NTP_PORT
+        && port < 1024
+    {
+        return Err(UpstreamError::ForbiddenPort(port));
+    }
+    if let Some(name) = &from_source.server {
+        source.note_name(name);
+    }
+    let server = from_source
+        .server
+        .unwrap_or_else(|| source.domain().clone());
+    Ok(KeyExchangeResponse {
+        protocol: negotiated.protocol(),
+        algorithm: negotiated.algorithm(),
+        compliant_exporter: negotiated.compliant_exporter(),
+        server: Some(server),
+        port: from_source.port,
+        cookies: from_source.cookies,
+    })
+}
+
+fn class_of<T>(outcome: &Result<T, UpstreamError>) -> Result<(), crate::upstream::Class> {
+    match outcome {
+        Ok(_) => Ok(()),
+        Err(error) => Err(error.class()),
+    }
+}
+
+/// Remembers that the source failed a user. What was known about it may be wrong then.
+fn note_failure(source: &Source, error: &UpstreamError) {
+    source.failed(Event::FailedAfterKeys, error.class());
+    match error {
+        UpstreamError::Answer(_) => source.board.contradicted(),
+        _ => source.board.want_check(),
+    }
+}

@@ -1,0 +1,56 @@
+//! One user's exchange, as a type that changes when keys are sent (protocol §3.6).
+//!
+//! ```text
+//! Exchange<PreKey>      may try one source after the other; has the exporter, and no keys yet
+//!       | commit        consumes the exchange and the exporter, fixes the source
+//!       v
+//! Exchange<Committed>   has the keys and one source; knows no other, and cannot name one
+//! ```
+//!
+//! A user's keys therefore reach at most one source. Nothing of the user's message is forwarded to
+//! it but the choice of protocol and algorithm, and nothing of its answer to the user unchecked.
+
+mod committed;
+mod pre_key;
+mod report;
+#[cfg(test)]
+mod tests;
+
+pub(crate) use pre_key::ExportKeys;
+pub(crate) use report::{Phases, Report};
+
+use committed::Committed;
+use pre_key::Candidate;
+
+use std::sync::Arc;
+
+use nts_proto::ke::request::KeyExchangeRequest;
+use nts_proto::ke::response::KeyExchangeResponse;
+
+use crate::budget::Budget;
+use crate::error::ExchangeError;
+use crate::source::Source;
+
+/// One user's exchange in the state `S`.
+pub(crate) struct Exchange<S> {
+    budget: Budget,
+    state: S,
+}
+
+/// Runs a whole exchange: from the user's request to the answer for the user.
+///
+/// Whatever the outcome, it is decided by [`Budget::answer_by`].
+///
+/// # Errors
+/// Why there are no cookies for this user; see [`ExchangeError::answer`].
+pub(crate) async fn run(
+    request: &KeyExchangeRequest,
+    exporter: impl ExportKeys,
+    sources: &[Arc<Source>],
+    budget: Budget,
+    report: &mut Report,
+) -> Result<KeyExchangeResponse, ExchangeError> {
+    let mut exchange = Exchange::new(request, exporter, sources, budget)?;
+    let candidate = exchange.find_candidate(report).await?;
+    exchange.commit(candidate)?.obtain_cookies(report).await
+}

@@ -1,0 +1,63 @@
+//! What happened in one exchange, for those who count. The exchange writes, nobody in it reads.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use crate::select::Tier;
+use crate::source::Source;
+use crate::upstream::Class;
+
+/// What one exchange did on its way.
+#[derive(Default)]
+pub(crate) struct Report {
+    /// The tier of each source that was picked, in order.
+    pub(crate) picks: Vec<Tier>,
+    /// Each source that was asked, and how it failed, if it did.
+    pub(crate) asked: Vec<(Arc<Source>, Result<(), Class>)>,
+    /// How the repetition of a Fixed Key Request to the same source went, if there was one.
+    pub(crate) same_source_retry: Option<bool>,
+    /// How long each phase took that was reached.
+    pub(crate) phases: Phases,
+}
+
+/// How long the phases of one exchange took.
+#[derive(Clone, Copy, Debug, Default)]
+pub(crate) struct Phases {
+    /// TLS handshake with the user.
+    pub(crate) tls: Option<Duration>,
+    /// Reading the user's request.
+    pub(crate) request: Option<Duration>,
+    /// Choosing a source and getting ready to send the keys.
+    pub(crate) before_keys: Option<Duration>,
+    /// From sending the keys to the source's answer.
+    pub(crate) after_keys: Option<Duration>,
+}
+
+impl Report {
+    /// How often another source had to be tried.
+    pub(crate) fn failovers(&self) -> u64 {
+        let picks = u64::try_from(self.picks.len()).unwrap_or(u64::MAX);
+        picks.saturating_sub(1)
+    }
+
+    /// The source that was asked last.
+    pub(crate) fn last_source(&self) -> Option<&Arc<Source>> {
+        self.asked.last().map(|(source, _)| source)
+    }
+}
+
+impl Phases {
+    /// The names of the phases in metrics, in order; the whole exchange is the last.
+    pub(crate) const LABELS: [&'static str; 5] = ["tls", "request", "pre_key", "post_key", "total"];
+
+    /// The durations in the order of [`Phases::LABELS`].
+    pub(crate) fn in_order(&self, total: Duration) -> [Option<Duration>; 5] {
+        [
+            self.tls,
+            self.request,
+            self.before_keys,
+            self.after_keys,
+            Some(total),
+        ]
+    }
+}

@@ -1,0 +1,151 @@
+//! A running pool: its listeners, its keepers, and how all of them end.
+
+use std::net::SocketAddr;
+use std::sync::Arc;
+use std::time::Duration;
+
+use nts_service::listener::{self, BindError, Limits, Stats};
+use nts_service::shutdown::{self, Shutdown, Trigger};
+use nts_service::telemetry::http::{self, Pages};
+use nts_service::telemetry::metrics::Registry;
+use nts_service::tls::{self, ClientCertificates};
+use rustls::ClientConfig;
+use rustls::client::Resumption;
+use tokio::net::TcpListener;
+use tokio::task::JoinSet;
+use tokio::time::Instant;
+
+use crate::config::Config;
+use crate::metrics::Metrics;
+use crate::server::Front;
+use crate::source::{Source, State};
+use crate::upstream::keeper;
+
+/// Users at the same time. A process usually has 1024 descriptors, and each user may need a second
+/// one towards a source.
+const MAX_CONNECTIONS: usize = 400;
+/// What may follow an exchange's deadline: the good-bye.
+const GRACE: Duration = Duration::from_millis(250);
+/// How long running exchanges may take to finish at the end.
+const DRAIN: Duration = Duration::from_secs(5);
+const METRICS_PREFIX: &str = "nts_pool_ke";
+
+/// A pool that serves users. Dropping it ends it at once; [`Pool::shutdown`] lets running
+/// exchanges finish.
+#[derive(Debug)]
+pub struct Pool {
+    addresses: Vec<SocketAddr>,
+    metrics_address: Option<SocketAddr>,
+    registry: Registry,
+    trigger: Trigger,
+    listeners: JoinSet<()>,
+    /// Ends with the pool.
+    _keepers: JoinSet<()>,
+}
+
+impl Pool {
+    /// Opens all sockets and begins to serve. Must be called on a tokio runtime.
+    ///
+    /// # Errors
+    /// If a socket cannot be opened; nothing runs then.
+    pub fn start(config: Config) -> Result<Self, BindError> {
+        let listeners = listener::bind_all(&config.listen)?;
+        let metrics_listener = match config.observability.metrics_exporter_listen {
+            Some(address) => Some(listener::bind(address)?),
+            None => None,
+        };
+        let addresses = listeners.iter().filter_map(local_address).collect();
+        let metrics_address = metrics_listener.as_ref().and_then(local_address);
+
+        let client = upstream_tls(&config);
+        let new_source = |source| Arc::new(Source::new(source, Arc::clone(&client)));
+        let sources: Vec<_> = config.sources.into_iter().map(new_source).collect();
+        let registry = Registry::new();
+        let metrics = Arc::new(Metrics::new(registry.clone(), &sources));
+        let (trigger, shutdown) = shutdown::channel();
+
+        let mut keepers = JoinSet::new();
+        for source in &sources {
+            keepers.spawn(keeper::keep(Arc::clone(source), Arc::clone(&metrics)));
+        }
+        let mut running = JoinSet::new();
+        if let Some(listener) = metrics_listener {
+            let pages = pages(registry.clone(), sources.clone(), shutdown.clone());
+            running.spawn(http::serve(listener, pages, shutdown.clone()));
+        }
+        let front = Arc::new(Front {
+            tls: tls::server_config(&config.tls.identity, ClientCertificates::Ignore),
+            sources,
+            timeout: config.key_exchange_timeout,
+            metrics,
+        });
+        let limits = Limits {
+            max_connections: MAX_CONNECTIONS,
+            time_limit: config.key_exchange_timeout,
+            grace: GRACE,
+            drain: DRAIN,
+        };
+        let stats = Stats::new(&registry, METRICS_PREFIX);
+        for listener in listeners {
+            let front = Arc::clone(&front);
+            let handler = move |connection| Arc::clone(&front).serve(connection);
+            let (shutdown, stats) = (shutdown.clone(), stats.clone());
+            running.spawn(listener::serve(listener, limits, shutdown, stats, handler));
+        }
+        Ok(Self {
+            addresses,
+            metrics_address,
+            registry,
+            trigger,
+            listeners: running,
+            _keepers: keepers,
+        })
+    }
+
+    /// Where users connect to, in the order of the configuration, with the ports really used.
+    pub fn local_addresses(&self) -> &[SocketAddr] {
+        &self.addresses
+    }
+
+    /// Where metrics are served, if anywhere.
+    pub fn metrics_address(&self) -> Option<SocketAddr> {
+        self.metrics_address
+    }
+
+    /// All metrics of this pool.
+    pub fn registry(&self) -> &Registry {
+        &self.registry
+    }
+
+    /// Stops accepting, lets running exchanges finish, and ends.
+    pub async fn shutdown(mut self) {
+        self.trigger.fire();
+        while self.listeners.join_next().await.is_some() {}
+    }
+}
+
+/// TLS towards sources. Unlike users, the pool gains from resuming sessions, and hides from nobody;
+/// a resumed session still belongs to the name that was verified, and no user's key comes from it.
+fn upstream_tls(config: &Config) -> Arc<ClientConfig> {
+    let tls = tls::client_config(&config.tls.trust, Some(&config.tls.upstream_identity));
+    let mut tls = ClientConfig::clone(&tls);
+    tls.resumption = Resumption::in_memory_sessions(2 * config.sources.len());
+    Arc::new(tls)
+}
+
+fn local_address(listener: &TcpListener) -> Option<SocketAddr> {
+    listener.local_addr().ok()
+}
+
+fn pages(registry: Registry, sources: Vec<Arc<Source>>, shutdown: Shutdown) -> Pages {
+    Pages::new(move || Ok(registry.render())).with_ready(move || {
+        let now = Instant::now();
+        if shutdown.is_requested() {
+            Err("stopping".to_owned())
+        } else if sources.iter().any(|it| it.state(now) == State::InUse) {
+            Ok(())
+        } else {
+            Err("no time source is in use".to_owned())
+        }
+    })
+}

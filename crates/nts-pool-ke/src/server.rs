@@ -1,0 +1,148 @@
+//! The side towards users: one connection, one request, one answer, good-bye.
+//!
+//! This is the one place that writes to users. Whatever happened, a user who can still be told is
+//! told, with exactly one message.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use nts_proto::code_points::RecordType;
+use nts_proto::error::RequestError;
+use nts_proto::ke::keys::SessionKeys;
+use nts_proto::ke::message::REQUEST_LIMIT;
+use nts_proto::ke::negotiation::Negotiated;
+use nts_proto::ke::request::{KeyExchangeRequest, Request};
+use nts_proto::ke::response::KeyExchangeResponse;
+use nts_service::ke_stream::{self, ReadError};
+use nts_service::listener::Connection;
+use nts_service::tls::{self, Alpn};
+use rustls::{ServerConfig, ServerConnection};
+use tokio::net::TcpStream;
+use tokio::time::{Instant, timeout_at};
+use tokio_rustls::server::TlsStream;
+use tracing::Instrument as _;
+
+use crate::budget::Budget;
+use crate::error::ExchangeError;
+use crate::exchange::{self, ExportKeys, Report};
+use crate::metrics::Metrics;
+use crate::outcome::{Family, Outcome};
+use crate::source::Source;
+
+/// What serving users takes.
+pub(crate) struct Front {
+    /// What users see of TLS.
+    pub(crate) tls: Arc<ServerConfig>,
+    /// Where cookies come from.
+    pub(crate) sources: Vec<Arc<Source>>,
+    /// The time of one exchange.
+    pub(crate) timeout: Duration,
+    /// Where outcomes are recorded.
+    pub(crate) metrics: Arc<Metrics>,
+}
+
+impl Front {
+    /// Serves one user from accepting to good-bye.
+    pub(crate) async fn serve(self: Arc<Self>, connection: Connection) {
+        let Connection {
+            stream,
+            peer,
+            lease,
+        } = connection;
+        let budget = Budget::new(lease.deadline(), self.timeout);
+        let xid = format_args!("{:016x}", rand::random::<u64>()).to_string();
+        let span = tracing::info_span!("exchange", xid);
+        async {
+            let mut report = Report::default();
+            let result = self.converse(stream, budget, &mut report).await;
+            self.metrics.record(&Outcome {
+                result,
+                report,
+                total: budget.started().elapsed(),
+                family: Family::of(peer),
+            });
+        }
+        .instrument(span)
+        .await;
+    }
+
+    async fn converse(
+        &self,
+        stream: TcpStream,
+        budget: Budget,
+        report: &mut Report,
+    ) -> Result<(), ExchangeError> {
+        let accepted = Instant::now();
+        let handshake = tls::accept(Arc::clone(&self.tls), Alpn::Required, stream);
+        let mut stream = timeout_at(budget.answer_by(), handshake)
+            .await
+            .map_err(|_| ExchangeError::HandshakeTimeout)?
+            .map_err(ExchangeError::Handshake)?;
+        report.phases.tls = Some(accepted.elapsed());
+
+        let result = self.answer(&mut stream, budget, report).await;
+        let message = match &result {
+            Ok(response) => Some(response.encode()),
+            Err(error) => error.answer().map(|refusal| refusal.encode()),
+        };
+        let Some(message) = message else {
+            return result.map(drop);
+        };
+        let write = ke_stream::write_message(&mut stream, message.as_ref());
+        match timeout_at(budget.deadline(), write).await {
+            Ok(Ok(())) => ke_stream::close(stream).await,
+            // The user is gone, or does not read: that matters only if there was something for him.
+            Ok(Err(_)) | Err(_) => {
+                result?;
+                return Err(ExchangeError::UserLeft);
+            }
+        }
+        result.map(drop)
+    }
+
+    async fn answer(
+        &self,
+        stream: &mut TlsStream<TcpStream>,
+        budget: Budget,
+        report: &mut Report,
+    ) -> Result<KeyExchangeResponse, ExchangeError> {
+        let begun = Instant::now();
+        let request = timeout_at(budget.answer_by(), read_request(stream))
+            .await
+            .map_err(|_| ExchangeError::RequestTimeout)??;
+        report.phases.request = Some(begun.elapsed());
+        let exporter = UserSession(stream.get_ref().1);
+        exchange::run(&request, exporter, &self.sources, budget, report).await
+    }
+}
+
+async fn read_request(
+    stream: &mut TlsStream<TcpStream>,
+) -> Result<KeyExchangeRequest, ExchangeError> {
+    let message = ke_stream::read_message(stream, REQUEST_LIMIT)
+        .await
+        .map_err(|error| match error {
+            ReadError::Malformed(error) => RequestError::from(error).into(),
+            // He may have closed his side only, and still listen.
+            ReadError::Closed { received } if received > 0 => {
+                RequestError::from(nts_proto::error::ParseError::Incomplete).into()
+            }
+            ReadError::Closed { .. } | ReadError::Io(_) => ExchangeError::UserLeft,
+        })?;
+    // No user is a pool, so nobody is authorised here.
+    match Request::parse(&message, |_| false)? {
+        Request::KeyExchange(request) => Ok(request),
+        Request::Info(_) | Request::FixedKey(_) => {
+            Err(RequestError::NotAuthorized(RecordType::FixedKeyRequest.code()).into())
+        }
+    }
+}
+
+/// The user's TLS session as a giver of keys.
+struct UserSession<'a>(&'a ServerConnection);
+
+impl ExportKeys for UserSession<'_> {
+    fn export(self, negotiated: &Negotiated) -> Result<SessionKeys, ExchangeError> {
+        tls::export_session_keys(self.0, negotiated).map_err(|_| ExchangeError::Export)
+    }
+}

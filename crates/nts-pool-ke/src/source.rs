@@ -1,0 +1,181 @@
+//! One time source: what the configuration says about it and what the pool has learnt since.
+//!
+//! Everything here is shared by all exchanges and the source's keeper. Locks are held for moments,
+//! never while anything waits.
+
+use std::sync::{Arc, Mutex, PoisonError};
+use std::time::Duration;
+
+use nts_proto::ke::name::NtpServerName;
+use nts_proto::ke::token::AuthenticationToken;
+use tokio::time::Instant;
+
+use crate::config::SourceConfig;
+use crate::health::{Event, Health};
+use crate::names::{DeniedNames, KnownNames};
+use crate::round_trip::RoundTrip;
+use crate::select::Standing;
+use crate::upstream::{Board, Class, Connection, Connector, Dialect, IdlePool, UpstreamError};
+
+/// A configured time source and its state.
+pub(crate) struct Source {
+    config: SourceConfig,
+    label: String,
+    connector: Connector,
+    /// What the source supports.
+    pub(crate) board: Board,
+    /// Connections that wait for a request.
+    pub(crate) idle: IdlePool,
+    round_trip: RoundTrip,
+    names: Mutex<KnownNames>,
+    health: Mutex<Health>,
+}
+
+/// What an operator wants to know of a source at a glance.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum State {
+    /// It has not said yet what it supports.
+    Unknown,
+    /// It is picked.
+    InUse,
+    /// It is tried last.
+    Aside,
+    /// Its weight is 0: it is never picked.
+    Drained,
+}
+
+impl State {
+    /// The number of this state in metrics (pool design §3.2); those between belong to states
+    /// that this pool does not know.
+    pub(crate) fn number(self) -> u8 {
+        match self {
+            Self::Unknown => 0,
+            Self::InUse => 1,
+            Self::Aside => 2,
+            Self::Drained => 5,
+        }
+    }
+}
+
+impl Source {
+    /// A source of which nothing is known yet.
+    pub(crate) fn new(config: SourceConfig, tls: Arc<rustls::ClientConfig>) -> Self {
+        Self {
+            label: format!("{}:{}", config.domain(), config.port()),
+            connector: Connector::new(tls, config.server_name().clone(), config.port()),
+            board: Board::default(),
+            idle: IdlePool::default(),
+            round_trip: RoundTrip::default(),
+            names: Mutex::new(KnownNames::new(config.domain())),
+            health: Mutex::default(),
+            config,
+        }
+    }
+
+    /// `domain:port`, for logs and metrics.
+    pub(crate) fn label(&self) -> &str {
+        &self.label
+    }
+
+    /// The configured domain, for answers in which the source names no server.
+    pub(crate) fn domain(&self) -> &NtpServerName {
+        self.config.domain()
+    }
+
+    /// The token this source knows the pool by.
+    pub(crate) fn token(&self) -> Option<&AuthenticationToken> {
+        self.config.auth_token.as_ref()
+    }
+
+    /// The configured dialect.
+    pub(crate) fn dialect(&self) -> Dialect {
+        self.config.dialect
+    }
+
+    /// What selection may know of this source.
+    pub(crate) fn standing(&self, denied: &DeniedNames, now: Instant) -> Standing {
+        Standing {
+            weight: self.config.weight,
+            denied: lock(&self.names).is_denied(denied),
+            aside: self.is_aside(now),
+            excluded: false,
+        }
+    }
+
+    /// What an operator wants to know.
+    pub(crate) fn state(&self, now: Instant) -> State {
+        if self.config.weight == 0 {
+            State::Drained
+        } else if self.is_aside(now) {
+            State::Aside
+        } else if self.board.known(now).is_some() {
+            State::InUse
+        } else {
+            State::Unknown
+        }
+    }
+
+    fn is_aside(&self, now: Instant) -> bool {
+        lock(&self.health).is_aside(now)
+    }
+
+    /// The smoothed round-trip time, if it was ever measured.
+    pub(crate) fn round_trip(&self) -> Option<Duration> {
+        self.round_trip.get()
+    }
+
+    /// Takes one measured round trip into account.
+    pub(crate) fn note_round_trip(&self, sample: Duration) {
+        self.round_trip.record(sample);
+    }
+
+    /// Opens a new connection. The caller limits the time.
+    ///
+    /// # Errors
+    /// See [`UpstreamError`].
+    pub(crate) async fn open(&self) -> Result<Connection, UpstreamError> {
+        let connected = self.connector.open().await?;
+        self.note_round_trip(connected.round_trip);
+        Ok(connected.connection)
+    }
+
+    /// Replaces the names that the source itself lists.
+    pub(crate) fn set_listed_names(&self, names: &[NtpServerName]) {
+        lock(&self.names).set_listed(names);
+    }
+
+    /// Remembers a name that the source put into an answer.
+    pub(crate) fn note_name(&self, name: &NtpServerName) {
+        lock(&self.names).note_seen(name);
+    }
+
+    /// Takes note of a good answer.
+    pub(crate) fn succeeded(&self, event: Event) {
+        self.record(event);
+    }
+
+    /// Takes note of a failure, unless it was our own.
+    pub(crate) fn failed(&self, event: Event, class: Class) {
+        if class != Class::Local {
+            self.record(event);
+        }
+    }
+
+    fn record(&self, event: Event) {
+        let now = Instant::now();
+        let mut health = lock(&self.health);
+        let was_aside = health.is_aside(now);
+        health.record(event, now);
+        let is_aside = health.is_aside(now);
+        drop(health);
+        match (was_aside, is_aside) {
+            (false, true) => tracing::warn!(source = self.label, "time source set aside"),
+            (true, false) => tracing::info!(source = self.label, "time source back in use"),
+            _ => {}
+        }
+    }
+}
+
+fn lock<T>(mutex: &Mutex<T>) -> std::sync::MutexGuard<'_, T> {
+    mutex.lock().unwrap_or_else(PoisonError::into_inner)
+}

@@ -1,0 +1,191 @@
+//! What can go wrong between the pool and a time source, and who is to blame.
+
+use std::io;
+
+use nts_proto::code_points::ErrorCode;
+use nts_proto::error::{ParseError, ResponseError};
+use nts_proto::ke::negotiation::ConflictingKeyLengths;
+use nts_service::ke_stream::ReadError;
+use nts_service::tls::HandshakeError;
+
+/// Why a time source did not do what the pool asked of it.
+///
+/// The text may name what the source did; it goes to the log, never to a user.
+#[derive(Debug, thiserror::Error)]
+pub(crate) enum UpstreamError {
+    /// This machine could not even try.
+    #[error("this machine could not connect: {0}")]
+    Local(io::Error),
+    /// The domain has no address, or the resolver did not say.
+    #[error("its name could not be resolved: {0}")]
+    Resolve(io::Error),
+    /// No address of the domain accepted a TCP connection.
+    #[error("no TCP connection: {0}")]
+    Connect(io::Error),
+    /// The TLS handshake failed, or the source is not who it should be.
+    #[error("{0}")]
+    Handshake(HandshakeError),
+    /// It did not answer within the time it had.
+    #[error("no answer in time")]
+    TimedOut,
+    /// The connection ended before a single octet of an answer.
+    #[error("it closed the connection without an answer")]
+    ClosedUnanswered,
+    /// The connection ended within an answer.
+    #[error("it closed the connection within its answer")]
+    Truncated,
+    /// The connection failed within TLS after the handshake.
+    #[error("the connection failed: {0}")]
+    Connection(io::Error),
+    /// The answer is no NTS-KE message.
+    #[error("its answer is malformed: {0}")]
+    Malformed(#[from] ParseError),
+    /// The answer is a message, but not a good one for the request.
+    #[error("its answer is of no use: {0}")]
+    Answer(#[from] ResponseError),
+    /// What the source says about its algorithms contradicts itself.
+    #[error("{0}")]
+    Contradiction(#[from] ConflictingKeyLengths),
+    /// The answer would send users to a UDP port where no time server should be.
+    #[error("its answer names the forbidden port {0}")]
+    ForbiddenPort(u16),
+    /// A check of this source ended badly a moment ago and is not repeated at once.
+    #[error("its last check failed a moment ago ({})", .0.label())]
+    CheckFailed(Class),
+}
+
+/// Whose fault a failure is, and of what kind. Each is a metrics label.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Class {
+    /// This machine or its network: never counted against the source.
+    Local,
+    /// The source cannot be reached or is silent.
+    Reach,
+    /// The source is not who it should be.
+    Identity,
+    /// The source does not accept this pool.
+    Auth,
+    /// The source does not keep to the protocol.
+    Protocol,
+    /// The source says that it cannot serve now.
+    Busy,
+}
+
+impl Class {
+    /// The name of this class in metrics and logs.
+    pub(crate) fn label(self) -> &'static str {
+        match self {
+            Self::Local => "local",
+            Self::Reach => "reach",
+            Self::Identity => "identity",
+            Self::Auth => "auth",
+            Self::Protocol => "protocol",
+            Self::Busy => "busy",
+        }
+    }
+
+    /// Whether the source, or whoever stands in its place, has shown that it is not fit to serve;
+    /// otherwise it was merely not there.
+    pub(super) fn is_answer(self) -> bool {
+        match self {
+            Self::Identity | Self::Auth | Self::Protocol => true,
+            Self::Local | Self::Reach | Self::Busy => false,
+        }
+    }
+}
+
+impl UpstreamError {
+    /// Whose fault it is.
+    pub(crate) fn class(&self) -> Class {
+        match self {
+            Self::Local(_) => Class::Local,
+            Self::Resolve(_)
+            | Self::Connect(_)
+            | Self::TimedOut
+            | Self::ClosedUnanswered
+            | Self::Truncated
+            | Self::Connection(_) => Class::Reach,
+            Self::Handshake(error) => class_of_handshake(error),
+            Self::Malformed(_) | Self::Contradiction(_) | Self::ForbiddenPort(_) => Class::Protocol,
+            Self::Answer(error) => class_of_answer(error),
+            Self::CheckFailed(class) => *class,
+        }
+    }
+
+    /// The failure of a connect call.
+    pub(crate) fn connect(error: io::Error) -> Self {
+        if is_local(&error) {
+            Self::Local(error)
+        } else {
+            Self::Connect(error)
+        }
+    }
+
+    /// The failure of writing a request.
+    pub(crate) fn write(error: io::Error) -> Self {
+        use io::ErrorKind as Kind;
+        match error.kind() {
+            Kind::ConnectionReset
+            | Kind::ConnectionAborted
+            | Kind::BrokenPipe
+            | Kind::NotConnected
+            | Kind::UnexpectedEof
+            | Kind::WriteZero => Self::ClosedUnanswered,
+            _ => Self::Connection(error),
+        }
+    }
+
+    /// The failure of reading an answer.
+    pub(crate) fn read(error: ReadError) -> Self {
+        match error {
+            ReadError::Closed { received: 0 } => Self::ClosedUnanswered,
+            ReadError::Closed { .. } => Self::Truncated,
+            ReadError::Malformed(error) => Self::Malformed(error),
+            ReadError::Io(error) => Self::Connection(error),
+        }
+    }
+
+    /// Whether the source refused the request as if it did not know its records, or did not know
+    /// this pool: the cue for an automatic dialect to try other record numbers.
+    pub(crate) fn is_refusal_of_records(&self) -> bool {
+        matches!(
+            self,
+            Self::ClosedUnanswered
+                | Self::Answer(ResponseError::Error(
+                    ErrorCode::UnrecognizedCriticalRecord | ErrorCode::BadRequest
+                ))
+        )
+    }
+}
+
+fn class_of_handshake(error: &HandshakeError) -> Class {
+    match error {
+        HandshakeError::Certificate(_) | HandshakeError::Alpn => Class::Identity,
+        HandshakeError::Alert(_) | HandshakeError::Protocol(_) => Class::Protocol,
+        HandshakeError::Closed | HandshakeError::Io(_) => Class::Reach,
+    }
+}
+
+fn class_of_answer(error: &ResponseError) -> Class {
+    match error {
+        ResponseError::Error(ErrorCode::UnrecognizedCriticalRecord | ErrorCode::BadRequest) => {
+            Class::Auth
+        }
+        ResponseError::Error(ErrorCode::InternalServerError) => Class::Busy,
+        _ => Class::Protocol,
+    }
+}
+
+/// Errors that say something about this machine, not about the other end.
+fn is_local(error: &io::Error) -> bool {
+    use io::ErrorKind as Kind;
+    matches!(
+        error.kind(),
+        Kind::OutOfMemory | Kind::AddrNotAvailable | Kind::NetworkDown | Kind::PermissionDenied
+    ) || error
+        .raw_os_error()
+        .is_some_and(|code| [EMFILE, ENFILE].contains(&code))
+}
+
+const EMFILE: i32 = 24;
+const ENFILE: i32 = 23;

@@ -1,0 +1,203 @@
+//! One task per source that keeps it ready: checks it, learns what it supports, keeps a connection
+//! warm. No user's keys ever come here, so no user pays for a test.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use nts_proto::ke::negotiation::Capabilities;
+use rand::RngExt as _;
+use tokio::time::{Instant, sleep, sleep_until, timeout};
+
+use super::connection::Connection;
+use super::dialect::Phrasing;
+use super::error::UpstreamError;
+use super::info::{ask_capabilities, ask_names};
+use super::knowledge::{Knowledge, REPEAT_AFTER};
+use crate::health::Event;
+use crate::metrics::Metrics;
+use crate::source::Source;
+
+/// From one good check to the next.
+const INTERVAL: Duration = Duration::from_secs(60);
+/// From the first failed check to the next; doubles up to [`INTERVAL`].
+const FIRST_RETRY: Duration = Duration::from_secs(2);
+/// A check has to be over by then.
+const CHECK_LIMIT: Duration = Duration::from_secs(5);
+/// The source's list of names is asked for so often.
+const NAMES_INTERVAL: Duration = Duration::from_secs(24 * 3600);
+/// For so long a dialect that was found out is not questioned, unless it stops working.
+const DIALECT_MEMORY: Duration = Duration::from_secs(24 * 3600);
+
+/// Looks after `source` for ever. Dropping the future ends it.
+pub(crate) async fn keep(source: Arc<Source>, metrics: Arc<Metrics>) {
+    let mut keeper = Keeper {
+        source,
+        metrics,
+        failures: 0,
+        found: None,
+        names_due: Instant::now(),
+    };
+    loop {
+        let pause = keeper.round().await;
+        let ended = Instant::now();
+        tokio::select! {
+            () = sleep(pause) => {}
+            () = keeper.source.board.check_wanted() => sleep_until(ended + REPEAT_AFTER).await,
+        }
+    }
+}
+
+struct Keeper {
+    source: Arc<Source>,
+    metrics: Arc<Metrics>,
+    /// Failed checks in a row.
+    failures: u32,
+    /// The phrasing that worked last, and since when it is known.
+    found: Option<(Phrasing, Instant)>,
+    names_due: Instant,
+}
+
+/// What one check brought.
+struct Findings {
+    capabilities: Capabilities,
+    phrasing: Phrasing,
+    /// The connection, if the source keeps it.
+    connection: Option<Connection>,
+}
+
+impl Keeper {
+    /// One check, and everything that follows from it. Gives the pause until the next one.
+    async fn round(&mut self) -> Duration {
+        let outcome = match timeout(CHECK_LIMIT, self.check()).await {
+            Ok(outcome) => outcome,
+            Err(_) => Err(UpstreamError::TimedOut),
+        };
+        let counted = outcome.as_ref().map(|_| ());
+        self.metrics.source_checked(&self.source, counted);
+        let pause = match outcome {
+            Ok(findings) => {
+                self.failures = 0;
+                self.take_in(findings).await;
+                INTERVAL
+            }
+            Err(error) => {
+                self.note_failure(&error).await;
+                let doublings = self.failures.saturating_sub(1).min(16);
+                INTERVAL.min(FIRST_RETRY * (1 << doublings))
+            }
+        };
+        // Give or take a fifth, so that the sources' checks spread out.
+        pause.mul_f64(rand::rng().random_range(0.8..1.2))
+    }
+
+    /// Opens a connection and asks what the source supports, in the phrasing that is known to
+    /// work, else in each that may.
+    async fn check(&mut self) -> Result<Findings, UpstreamError> {
+        let found = self
+            .found
+            .filter(|(_, since)| since.elapsed() < DIALECT_MEMORY);
+        if let Some((phrasing, _)) = found {
+            match self.ask(phrasing).await {
+                Err(error) if error.is_refusal_of_records() => {}
+                outcome => return outcome,
+            }
+        }
+        let mut refusal = None;
+        for phrasing in self.source.dialect().phrasings() {
+            match self.ask(*phrasing).await {
+                Ok(findings) => {
+                    self.found = Some((*phrasing, Instant::now()));
+                    return Ok(findings);
+                }
+                Err(error) if error.is_refusal_of_records() => {
+                    // The first answer is the most telling: it came to the present numbers.
+                    refusal.get_or_insert(error);
+                }
+                Err(error) => return Err(error),
+            }
+        }
+        Err(refusal.unwrap_or(UpstreamError::ClosedUnanswered))
+    }
+
+    async fn ask(&self, phrasing: Phrasing) -> Result<Findings, UpstreamError> {
+        let mut connection = self.source.open().await?;
+        let (capabilities, kept) =
+            ask_capabilities(&mut connection, phrasing, self.source.token()).await?;
+        let connection = match kept {
+            true => Some(connection),
+            false => {
+                connection.close().await;
+                None
+            }
+        };
+        Ok(Findings {
+            capabilities,
+            phrasing,
+            connection,
+        })
+    }
+
+    async fn take_in(&mut self, findings: Findings) {
+        let now = Instant::now();
+        let gone = self.source.idle.renew(findings.connection, now);
+        for (algorithm, length) in findings.capabilities.unusable() {
+            tracing::warn!(
+                source = self.source.label(),
+                %algorithm,
+                length,
+                "time source announces an algorithm with a key length that cannot be used"
+            );
+        }
+        self.source.board.learnt(Knowledge {
+            capabilities: findings.capabilities,
+            phrasing: findings.phrasing,
+            learnt: now,
+        });
+        self.source.succeeded(Event::CheckPassed);
+        for connection in gone {
+            connection.close().await;
+        }
+        if now >= self.names_due {
+            self.learn_names(findings.phrasing).await;
+        }
+    }
+
+    async fn note_failure(&mut self, error: &UpstreamError) {
+        self.failures = self.failures.saturating_add(1);
+        tracing::info!(
+            source = self.source.label(),
+            failures = self.failures,
+            "check of time source failed: {error}"
+        );
+        self.source.failed(Event::FailedBeforeKeys, error.class());
+        self.source.board.failed(error.class(), Instant::now());
+        let gone = if error.class().is_answer() {
+            self.source.idle.clear()
+        } else {
+            self.source.idle.renew(None, Instant::now())
+        };
+        for connection in gone {
+            connection.close().await;
+        }
+    }
+
+    /// Learns under which names users may know the source. A failure costs nothing but the list.
+    async fn learn_names(&mut self, phrasing: Phrasing) {
+        let ask = async {
+            let mut connection = self.source.open().await?;
+            let names = ask_names(&mut connection, phrasing, self.source.token()).await?;
+            connection.close().await;
+            Ok::<_, UpstreamError>(names)
+        };
+        match timeout(CHECK_LIMIT, ask).await {
+            Ok(Ok(names)) => {
+                self.source.set_listed_names(&names);
+                self.names_due = Instant::now() + NAMES_INTERVAL;
+            }
+            Ok(Err(error)) => {
+                tracing::debug!(source = self.source.label(), "no list of names: {error}");
+            }
+            Err(_) => tracing::debug!(source = self.source.label(), "no list of names in time"),
+        }
+    }
+}

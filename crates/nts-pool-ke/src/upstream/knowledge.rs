@@ -1,0 +1,123 @@
+//! What the pool knows about one source, and how users wait for it.
+//!
+//! Only the source's keeper asks; everybody else reads. So there is never more than one such
+//! request under way per source, and a slow source makes nobody wait but its own users.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use nts_proto::ke::negotiation::Capabilities;
+use tokio::sync::{Notify, watch};
+use tokio::time::Instant;
+
+use super::dialect::Phrasing;
+use super::error::{Class, UpstreamError};
+
+/// Older knowledge is not used any more; the keeper renews it long before.
+const USABLE: Duration = Duration::from_secs(3600);
+/// A check that failed is not repeated for a user who comes sooner than that.
+pub(super) const REPEAT_AFTER: Duration = Duration::from_secs(1);
+
+/// What a source said about itself.
+#[derive(Debug)]
+pub(crate) struct Knowledge {
+    /// The protocols and algorithms it supports.
+    pub(crate) capabilities: Capabilities,
+    /// How it wants to be asked.
+    pub(crate) phrasing: Phrasing,
+    /// When it said so.
+    pub(crate) learnt: Instant,
+}
+
+#[derive(Debug, Default)]
+struct Status {
+    known: Option<Arc<Knowledge>>,
+    /// The last check, if it failed.
+    failed: Option<(Instant, Class)>,
+    /// How many checks have ended.
+    checks: u64,
+}
+
+/// The place where the keeper writes and users read.
+#[derive(Debug, Default)]
+pub(crate) struct Board {
+    status: watch::Sender<Status>,
+    check_wanted: Notify,
+}
+
+impl Board {
+    /// What is known without asking.
+    pub(crate) fn known(&self, now: Instant) -> Option<Arc<Knowledge>> {
+        usable(&self.status.borrow(), now)
+    }
+
+    /// What is known, if need be after waiting for the keeper. The caller limits the time.
+    ///
+    /// # Errors
+    /// [`UpstreamError::CheckFailed`] if the keeper's check fails, or has failed a moment ago.
+    pub(crate) async fn learn(&self) -> Result<Arc<Knowledge>, UpstreamError> {
+        let mut status = self.status.subscribe();
+        let checks = {
+            let now = Instant::now();
+            let status = status.borrow_and_update();
+            if let Some(known) = usable(&status, now) {
+                return Ok(known);
+            }
+            match status.failed {
+                Some((at, class)) if now < at + REPEAT_AFTER => {
+                    return Err(UpstreamError::CheckFailed(class));
+                }
+                _ => status.checks,
+            }
+        };
+        self.check_wanted.notify_one();
+        let ended = status.wait_for(|status| status.checks != checks).await;
+        // The sender lives in `self`.
+        let status = ended.map_err(|_| UpstreamError::CheckFailed(Class::Local))?;
+        usable(&status, Instant::now()).ok_or(UpstreamError::CheckFailed(
+            status.failed.map_or(Class::Local, |(_, class)| class),
+        ))
+    }
+
+    /// A check ended well.
+    pub(super) fn learnt(&self, knowledge: Knowledge) {
+        self.status.send_modify(|status| {
+            status.known = Some(Arc::new(knowledge));
+            status.failed = None;
+            status.checks += 1;
+        });
+    }
+
+    /// A check failed. What was known stays usable for its time, since a short outage says nothing
+    /// about what the source supports; but not after an answer that was wrong.
+    pub(super) fn failed(&self, class: Class, now: Instant) {
+        self.status.send_modify(|status| {
+            if class.is_answer() {
+                status.known = None;
+            }
+            status.failed = Some((now, class));
+            status.checks += 1;
+        });
+    }
+
+    /// The source contradicted what is known: forget it and ask again.
+    pub(crate) fn contradicted(&self) {
+        self.status.send_modify(|status| status.known = None);
+        self.want_check();
+    }
+
+    /// Asks the keeper for a check soon.
+    pub(crate) fn want_check(&self) {
+        self.check_wanted.notify_one();
+    }
+
+    /// Waits until someone wants a check.
+    pub(super) async fn check_wanted(&self) {
+        self.check_wanted.notified().await;
+    }
+}
+
+fn usable(status: &Status, now: Instant) -> Option<Arc<Knowledge>> {
+    let known = status.known.as_ref()?;
+    (now < known.learnt + USABLE).then(|| Arc::clone(known))
+}

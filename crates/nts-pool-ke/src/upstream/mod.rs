@@ -1,0 +1,22 @@
+//! The pool's side towards its time sources: connections, what sources support, keeping both warm.
+//!
+//! Users' keys pass through here only as the octets of a request that somebody else decided to
+//! send. Nothing here chooses a source.
+
+mod connect;
+mod connection;
+mod dialect;
+mod error;
+mod idle;
+mod info;
+pub(crate) mod keeper;
+mod knowledge;
+mod quick_ack;
+
+pub(crate) use connect::Connector;
+pub(crate) use connection::Connection;
+pub use dialect::Dialect;
+pub(crate) use dialect::Phrasing;
+pub(crate) use error::{Class, UpstreamError};
+pub(crate) use idle::IdlePool;
+pub(crate) use knowledge::Board;
