@@ -62,6 +62,21 @@ impl AeadKey {
         }))
     }
 
+    /// A key of AEAD_AES_SIV_CMAC_256, whose length is right by its type.
+    pub(crate) fn siv_cmac_256(key: &[u8; 32]) -> Self {
+        Self(Inner::SivCmac256(Zeroizing::new(*key)))
+    }
+
+    /// Whether there can be a key for `algorithm`.
+    pub const fn supports(algorithm: AeadAlgorithm) -> bool {
+        matches!(
+            algorithm,
+            AeadAlgorithm::AesSivCmac256
+                | AeadAlgorithm::AesSivCmac512
+                | AeadAlgorithm::Aes128GcmSiv
+        )
+    }
+
     /// The algorithm.
     pub fn algorithm(&self) -> AeadAlgorithm {
         match self.0 {

@@ -13,41 +13,36 @@
 use std::fmt;
 
 use rand_core::CryptoRng;
-use zeroize::{Zeroize, Zeroizing};
+use zeroize::Zeroizing;
 
-use crate::aead::{AeadKey, TAG_LENGTH};
+use crate::aead::{AeadError, AeadKey, InvalidAeadKey, TAG_LENGTH};
 use crate::code_points::AeadAlgorithm;
 use crate::cookie::Cookie;
 use crate::ke::keys::SessionKeys;
 
+mod contents;
 pub mod storage;
+
+pub(crate) use contents::Contents;
+use contents::MAX_CONTENTS_LENGTH;
 
 /// Length in octets of a master key, one of AEAD_AES_SIV_CMAC_256.
 const MASTER_KEY_LENGTH: usize = 32;
 const ID_LENGTH: usize = 4;
 const NONCE_LENGTH: usize = 16;
-/// What precedes the sealed part of a cookie.
-const PREFIX_LENGTH: usize = ID_LENGTH + NONCE_LENGTH;
-/// AEAD id and the two octets that keep the keys aligned.
-const CONTENTS_HEADER_LENGTH: usize = 4;
-/// The contents with the longest keys that [`AeadKey`] takes.
-const MAX_CONTENTS_LENGTH: usize = CONTENTS_HEADER_LENGTH + 2 * 64;
+/// What a cookie has besides its contents.
+const OVERHEAD: usize = ID_LENGTH + NONCE_LENGTH + TAG_LENGTH;
 
 /// The longest cookie, in octets, that a [`KeySet`] makes.
-pub const MAX_COOKIE_LENGTH: usize = PREFIX_LENGTH + TAG_LENGTH + MAX_CONTENTS_LENGTH;
+pub const MAX_COOKIE_LENGTH: usize = OVERHEAD + MAX_CONTENTS_LENGTH;
 
 /// Length in octets of the cookies for an algorithm; `None` if packets cannot be protected with
 /// it.
-pub const fn cookie_length(algorithm: AeadAlgorithm) -> Option<usize> {
-    match algorithm {
-        AeadAlgorithm::AesSivCmac256
-        | AeadAlgorithm::AesSivCmac512
-        | AeadAlgorithm::Aes128GcmSiv => match algorithm.key_length() {
-            Some(key) => Some(PREFIX_LENGTH + TAG_LENGTH + CONTENTS_HEADER_LENGTH + 2 * key),
-            None => None,
-        },
-        _ => None,
-    }
+pub fn cookie_length(algorithm: AeadAlgorithm) -> Option<usize> {
+    AeadKey::supports(algorithm)
+        .then(|| algorithm.key_length())
+        .flatten()
+        .map(|key_length| OVERHEAD + contents::length(key_length))
 }
 
 /// What a cookie holds.
@@ -57,17 +52,6 @@ pub struct CookieContents {
     pub algorithm: AeadAlgorithm,
     /// The keys that protect them.
     pub keys: SessionKeys,
-}
-
-/// Why no cookie can be made.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
-pub enum SealError {
-    /// Packets cannot be protected with this algorithm here.
-    #[error("AEAD algorithm {0} is not supported")]
-    UnsupportedAlgorithm(AeadAlgorithm),
-    /// The keys do not have the length of the algorithm.
-    #[error("key length does not fit the AEAD algorithm")]
-    WrongKeyLength,
 }
 
 /// Why a cookie is not one of ours: too short, of an erased key, altered, or with contents that we
@@ -96,6 +80,10 @@ impl MasterKey {
         let mut key = Zeroizing::new([0; MASTER_KEY_LENGTH]);
         rng.fill_bytes(key.as_mut_slice());
         Self(key)
+    }
+
+    fn aead_key(&self) -> AeadKey {
+        AeadKey::siv_cmac_256(&self.0)
     }
 }
 
@@ -134,18 +122,22 @@ impl KeySet {
         self.newest
     }
 
-    /// Makes a cookie.
+    /// Makes a cookie that holds `keys`.
     ///
     /// # Errors
-    /// [`SealError`] if packets cannot be protected with the algorithm, or not with these keys.
+    /// [`InvalidAeadKey`] if packets cannot be protected with the algorithm, or not with these
+    /// keys.
     pub fn seal(
         &self,
         algorithm: AeadAlgorithm,
         keys: &SessionKeys,
         rng: &mut impl CryptoRng,
-    ) -> Result<Cookie, SealError> {
-        let _ = (algorithm, keys, rng, AeadKey::new);
-        todo!()
+    ) -> Result<Cookie, InvalidAeadKey> {
+        let contents = Contents::new(algorithm, keys)?;
+        let mut cookie = vec![0; contents.cookie_length()];
+        self.seal_contents(&contents, rng, &mut cookie)
+            .map_err(|_| InvalidAeadKey::WrongLength)?;
+        Ok(Cookie::new(cookie))
     }
 
     /// Opens a cookie.
@@ -153,8 +145,52 @@ impl KeySet {
     /// # Errors
     /// [`OpenError`] if it is not a cookie of this key set.
     pub fn open(&self, cookie: &[u8]) -> Result<CookieContents, OpenError> {
-        let _ = cookie;
-        todo!()
+        let contents = self.open_contents(cookie)?;
+        Ok(CookieContents {
+            algorithm: contents.algorithm,
+            keys: SessionKeys::new(contents.c2s(), contents.s2c()).map_err(|_| OpenError)?,
+        })
+    }
+
+    /// Fills `cookie`, which has exactly [`Contents::cookie_length`] octets, without allocating.
+    pub(crate) fn seal_contents(
+        &self,
+        contents: &Contents,
+        rng: &mut impl CryptoRng,
+        cookie: &mut [u8],
+    ) -> Result<(), AeadError> {
+        let key = self.keys.last().ok_or(AeadError)?.aead_key();
+        let (id, rest) = cookie.split_first_chunk_mut().ok_or(AeadError)?;
+        *id = self.newest.to_be_bytes();
+        let (nonce, sealed) = rest
+            .split_first_chunk_mut::<NONCE_LENGTH>()
+            .ok_or(AeadError)?;
+        rng.fill_bytes(nonce);
+        let plaintext = sealed.get_mut(TAG_LENGTH..).ok_or(AeadError)?;
+        if plaintext.len() != contents.octets().len() {
+            return Err(AeadError);
+        }
+        plaintext.copy_from_slice(contents.octets());
+        key.seal_in_place(nonce, &[], sealed)
+    }
+
+    /// As [`KeySet::open`], without allocating.
+    pub(crate) fn open_contents(&self, cookie: &[u8]) -> Result<Contents, OpenError> {
+        let (id, rest) = cookie.split_first_chunk().ok_or(OpenError)?;
+        let (nonce, sealed) = rest.split_first_chunk::<NONCE_LENGTH>().ok_or(OpenError)?;
+        let key = self.key(u32::from_be_bytes(*id)).ok_or(OpenError)?;
+        let length = sealed.len().checked_sub(TAG_LENGTH).ok_or(OpenError)?;
+        let mut octets = Zeroizing::new([0; MAX_CONTENTS_LENGTH]);
+        let plaintext = octets.get_mut(..length).ok_or(OpenError)?;
+        key.aead_key()
+            .open(nonce, &[], sealed, plaintext)
+            .map_err(|_| OpenError)?;
+        Contents::from_octets(octets, length).ok_or(OpenError)
+    }
+
+    fn key(&self, id: u32) -> Option<&MasterKey> {
+        let age = usize::try_from(self.newest.wrapping_sub(id)).ok()?;
+        self.keys.iter().rev().nth(age)
     }
 }
 
@@ -168,3 +204,6 @@ impl fmt::Debug for KeySet {
         )
     }
 }
+
+#[cfg(test)]
+mod tests;

@@ -31,3 +31,5 @@ pub mod server;
 pub mod time;
 
 mod bytes;
+#[cfg(test)]
+mod testing;

@@ -4,4 +4,12 @@
 //! nothing here allocates. What a packet *means* is decided in [`server`](crate::server) and
 //! [`association`](crate::association).
 
+pub mod authenticator;
+pub mod extension;
 pub mod header;
+pub mod packet;
+pub(crate) mod writer;
+
+/// Length of the unique identifiers that we make, and the least that a request must have
+/// (RFC 8915 §5.3).
+pub const UNIQUE_IDENTIFIER_LENGTH: usize = 32;

@@ -148,3 +148,6 @@ impl Responder<'_> {
         respond::respond(self, request, transmit, rng, out)
     }
 }
+
+#[cfg(test)]
+mod tests;
