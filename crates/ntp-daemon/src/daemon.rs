@@ -1,1 +1,216 @@
-//! Start-up order, signals and shutdown of the daemon.
+//! The daemon from its start to its end: configuration, log, servers, sources, signals.
+//!
+//! What never happens here: deciding what a key of the configuration means, or serving anybody.
+
+use std::path::{Path, PathBuf};
+
+use nts_service::config::Problems;
+use nts_service::exit::ExitCode;
+use nts_service::notify;
+use nts_service::signals::{Signal, Signals};
+use nts_service::telemetry::logging::{self, Level, Log};
+
+use crate::client::{Client, ClientError};
+use crate::config::{self, Config, Loaded};
+use crate::time_source::{StartError, TimeSource};
+
+/// What the command line says.
+#[derive(Clone, Debug, Default)]
+pub struct Options {
+    /// The configuration file; by default [`config::DEFAULT_PATH`], if there is one.
+    pub config: Option<PathBuf>,
+    /// Wins over the configuration.
+    pub log_level: Option<Level>,
+    /// Never touch the clock, whatever the configuration says.
+    pub no_clock_control: bool,
+}
+
+/// Runs the daemon until it is told to stop or cannot go on.
+///
+/// Until there is a log, everything is said on standard error.
+#[must_use]
+pub fn run(options: &Options) -> ExitCode {
+    let Loaded {
+        config,
+        warnings,
+        notices,
+    } = match load(options.config.as_deref()) {
+        Ok(loaded) => loaded,
+        Err(problems) => {
+            eprintln!("{problems}");
+            return ExitCode::Config;
+        }
+    };
+    let log = match logging::init(&log_options(options, &config)) {
+        Ok(log) => log,
+        Err(error) => {
+            eprintln!("error: {error}");
+            return ExitCode::Config;
+        }
+    };
+    for warning in warnings.into_vec() {
+        tracing::warn!("{}: {}", warning.place(), warning.message());
+    }
+    for notice in notices {
+        tracing::warn!("{notice}");
+    }
+    if let Err(error) = check_clock_control(options, &config) {
+        tracing::error!("{error}");
+        return ExitCode::Software;
+    }
+    let runtime = match tokio::runtime::Builder::new_multi_thread()
+        .enable_all()
+        .build()
+    {
+        Ok(runtime) => runtime,
+        Err(error) => {
+            tracing::error!(%error, "cannot start the runtime");
+            return ExitCode::Software;
+        }
+    };
+    match runtime.block_on(Daemon::run(options, &config, &log)) {
+        Ok(()) => ExitCode::Success,
+        Err(error) => {
+            tracing::error!("{error}");
+            error.exit_code()
+        }
+    }
+}
+
+/// The configuration file that `path` names, or the one at the default path. No file at the
+/// default path is the built-in configuration; a file that cannot be read never is.
+fn load(path: Option<&Path>) -> Result<Loaded, Problems> {
+    let default = Path::new(config::DEFAULT_PATH);
+    if path.is_none() && matches!(default.try_exists(), Ok(false)) {
+        return Ok(Loaded {
+            config: Config::default(),
+            warnings: Problems::new(),
+            notices: Vec::new(),
+        });
+    }
+    config::load(path.unwrap_or(default))
+}
+
+fn log_options(options: &Options, config: &Config) -> logging::Options {
+    logging::Options {
+        level: options.log_level.unwrap_or(config.observability.log_level),
+        ansi: config.observability.ansi_colors,
+        path: config.observability.log_path.clone(),
+        ..logging::Options::default()
+    }
+}
+
+/// Sources would have the clock steered, which this version cannot do.
+fn check_clock_control(options: &Options, config: &Config) -> Result<(), &'static str> {
+    if config.sources.is_empty() {
+        tracing::info!("no sources are configured: the daemon will not change the system time");
+        return Ok(());
+    }
+    if !options.no_clock_control && config.synchronization.control_clock {
+        return Err(
+            "clock control is not there yet: this version measures and does not steer \
+                    the clock; run with -x (--no-clock-control)",
+        );
+    }
+    tracing::info!("clock control is off: the daemon measures and will not change the system time");
+    Ok(())
+}
+
+/// Why the daemon cannot go on.
+#[derive(Debug, thiserror::Error)]
+enum RunError {
+    #[error("cannot handle signals: {0}")]
+    Signals(#[source] std::io::Error),
+    #[error(transparent)]
+    Servers(#[from] StartError),
+    #[error(transparent)]
+    Client(#[from] ClientError),
+    #[error("{0}")]
+    Observation(#[source] std::io::Error),
+}
+
+impl RunError {
+    fn exit_code(&self) -> ExitCode {
+        match self {
+            Self::Servers(StartError::Keys(_)) | Self::Client(_) => ExitCode::Config,
+            Self::Signals(_) | Self::Servers(_) | Self::Observation(_) => ExitCode::Software,
+        }
+    }
+}
+
+/// All that runs.
+struct Daemon {
+    time_source: TimeSource,
+    client: Client,
+    observation: Option<crate::observe::ObservationSocket>,
+}
+
+impl Daemon {
+    async fn run(options: &Options, config: &Config, log: &Log) -> Result<(), RunError> {
+        let mut signals = Signals::listen().map_err(RunError::Signals)?;
+        let daemon = Self::start(config)?;
+        notify::ready();
+        while signals.next().await == Signal::Reload {
+            notify::reloading();
+            daemon.reload(options.config.as_deref(), log).await;
+            notify::ready();
+        }
+        notify::stopping();
+        tracing::info!("stopping");
+        tokio::select! {
+            () = daemon.stop() => {}
+            _ = signals.next() => {}
+        }
+        Ok(())
+    }
+
+    fn start(config: &Config) -> Result<Self, RunError> {
+        let time_source = TimeSource::start(config)?;
+        let client = Client::spawn(&config.sources)?;
+        Ok(Self {
+            time_source,
+            client,
+            observation: None,
+        })
+    }
+
+    /// SIGHUP: the log file anew, certificates and tokens anew. What is wrong is said, and the
+    /// last good state stays.
+    async fn reload(&self, path: Option<&Path>, log: &Log) {
+        if let Err(error) = log.reopen() {
+            tracing::error!(%error, "cannot reopen the log; going on with the old file");
+        }
+        let path = path.map(Path::to_owned);
+        let loaded =
+            tokio::task::spawn_blocking(move || load(path.as_deref()).map_err(Problems::into_vec));
+        match loaded.await {
+            Ok(Ok(Loaded {
+                config, warnings, ..
+            })) => {
+                for warning in warnings.into_vec() {
+                    tracing::warn!("{}: {}", warning.place(), warning.message());
+                }
+                for address in self.time_source.reload(&config) {
+                    tracing::warn!(%address, "a listener was added or taken out; restart for that");
+                }
+                tracing::info!(
+                    "certificates and pool tokens are reloaded; other keys need a restart"
+                );
+            }
+            Ok(Err(problems)) => {
+                for problem in problems {
+                    tracing::error!("{}: {}", problem.place(), problem.message());
+                }
+                tracing::error!("not reloaded: going on with the last good configuration");
+            }
+            Err(error) => tracing::error!(%error, "not reloaded because of a defect"),
+        }
+    }
+
+    /// Stops accepting, lets exchanges finish, saves the keys, removes the socket.
+    async fn stop(self) {
+        drop(self.observation);
+        drop(self.client);
+        self.time_source.shutdown().await;
+    }
+}

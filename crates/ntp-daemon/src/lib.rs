@@ -13,3 +13,4 @@ pub mod ke_server;
 pub mod keys;
 pub mod observe;
 pub mod server;
+pub mod time_source;

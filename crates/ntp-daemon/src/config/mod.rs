@@ -20,11 +20,12 @@ mod thresholds;
 
 use std::path::Path;
 
-use nts_service::config::{Located, Problem, Problems, Section};
+use nts_service::config::{Located, Problems, Section};
 
 pub use algorithm::AlgorithmConfig;
 pub use ke_server::{KeAuthorization, KeServerConfig};
 pub use keyset::KeysetConfig;
+pub use notices::Notice;
 pub use observability::ObservabilityConfig;
 pub use server::{AcceptedVersions, FilterAction, FilterList, ServerConfig};
 pub use source::{PollLimits, RemoteAddress, SourceConfig, SourceMode};
@@ -63,8 +64,8 @@ pub struct Loaded {
     pub config: Config,
     /// What is likely a mistake; `ntp-ctl validate` fails on it.
     pub warnings: Problems,
-    /// Settings that are right but have no effect in this version; each is said once at start.
-    pub notices: Vec<Problem>,
+    /// Settings that are right but have no effect in this version, to be said once at start.
+    pub notices: Vec<Notice>,
 }
 
 /// Reads and checks the file at `path`, with every file it names.
@@ -108,7 +109,7 @@ pub fn load_observability(path: &Path) -> Result<ObservabilityConfig, Problems> 
     nts_service::config::load(path, read).map(|loaded| loaded.value)
 }
 
-type ReadConfig = (Config, Vec<Problem>);
+type ReadConfig = (Config, Vec<Notice>);
 
 fn finish(
     loaded: Result<nts_service::config::Loaded<ReadConfig>, Problems>,
@@ -142,7 +143,7 @@ fn read(root: &Section<'_>) -> Option<ReadConfig> {
         synchronization,
         observability,
     };
-    Some((config, notices.into_problems()))
+    Some((config, notices.into_list()))
 }
 
 /// `[clock]`: only the choice of timestamps is known, and the server takes the kernel's anyway.
@@ -162,7 +163,7 @@ fn read_clock(root: &Section<'_>, notices: &Notices) {
         notices.no_effect(
             &section,
             "timestamp-mode",
-            "timestamps are taken as well as they can be",
+            "timestamps are taken as well as the kernel can",
         );
     }
 }

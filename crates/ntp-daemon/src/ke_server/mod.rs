@@ -1,8 +1,195 @@
 //! The NTS key exchange server: ordinary users and pools on one port.
 //!
-//! What never happens here: parsing or building records (`nts_proto::ke`), and the export of keys
-//! from a connection that carried Keep Alive.
+//! One connection carries one ordinary exchange, or any number of requests of an authorised pool
+//! as long as each asks for Keep Alive and gets it. What never happens here: parsing or building
+//! records (`nts_proto::ke`), the export of keys from a connection that carried Keep Alive, and a
+//! key set that outlives a request.
 
+mod answer;
+mod authorization;
+mod connection;
+mod long_lived;
 mod stats;
+#[cfg(test)]
+mod tests;
+
+use std::net::SocketAddr;
+use std::sync::{Arc, OnceLock};
+use std::time::Duration;
+
+use arc_swap::ArcSwap;
+use nts_proto::ke::name::NtpServerName;
+use nts_proto::ke::negotiation::Capabilities;
+use nts_service::listener::{self, Limits};
+use nts_service::shutdown::Shutdown;
+use nts_service::telemetry::metrics::Registry;
+use tokio::net::TcpListener;
+use tokio::task::JoinHandle;
 
 pub use stats::{KeStats, KeStatsSnapshot};
+
+use crate::config::KeServerConfig;
+use crate::keys::KeyStore;
+use authorization::Credentials;
+use long_lived::LongLived;
+
+/// Pause after a socket could not be bound.
+const BIND_PAUSE: Duration = Duration::from_secs(1);
+
+/// Time after the deadline of an exchange to say that it is over.
+const GRACE: Duration = Duration::from_millis(500);
+
+/// Time that running exchanges get when the daemon stops.
+const DRAIN: Duration = Duration::from_millis(500);
+
+/// A running key exchange server. Dropping it ends all its connections at once; after the
+/// shutdown given to [`KeServer::start`] they may finish, see [`KeServer::finished`].
+#[derive(Debug)]
+pub struct KeServer {
+    configured: SocketAddr,
+    bound: Arc<OnceLock<SocketAddr>>,
+    shared: Arc<Shared>,
+    task: Option<JoinHandle<()>>,
+}
+
+/// What all connections of one server share.
+#[derive(Debug)]
+struct Shared {
+    credentials: ArcSwap<Credentials>,
+    capabilities: Capabilities,
+    ntp_server: Option<NtpServerName>,
+    ntp_port: Option<u16>,
+    /// Budget of each request.
+    timeout: Duration,
+    long_lived: LongLived,
+    keys: Arc<KeyStore>,
+    stats: KeStats,
+}
+
+impl KeServer {
+    /// Binds the socket and starts to serve, until `shutdown`. Must be called inside a Tokio
+    /// runtime. A socket that cannot be bound is a warning: it is tried again each second, as the
+    /// network may come up later.
+    #[must_use]
+    pub fn start(config: &KeServerConfig, keys: Arc<KeyStore>, shutdown: Shutdown) -> Self {
+        let shared = Arc::new(Shared {
+            credentials: ArcSwap::from_pointee(Credentials::new(config)),
+            capabilities: Capabilities::ours(),
+            ntp_server: config.ntp_server.clone(),
+            ntp_port: config.ntp_port,
+            timeout: config.key_exchange_timeout,
+            long_lived: LongLived::new(config.longlived_connections),
+            keys,
+            stats: KeStats::default(),
+        });
+        let limits = Limits {
+            max_connections: config.concurrent_connections,
+            time_limit: config.key_exchange_timeout,
+            grace: GRACE,
+            drain: DRAIN,
+        };
+        let bound = Arc::new(OnceLock::new());
+        let listener = bind(config.listen, &bound);
+        let task = tokio::spawn(serve(
+            listener,
+            config.listen,
+            Arc::clone(&bound),
+            limits,
+            Arc::clone(&shared),
+            shutdown,
+        ));
+        Self {
+            configured: config.listen,
+            bound,
+            shared,
+            task: Some(task),
+        }
+    }
+
+    /// Takes certificate, private key and authorised pools of `config` over: new connections get
+    /// the certificate, new requests are judged by the authorisation.
+    pub fn reload(&self, config: &KeServerConfig) {
+        self.shared
+            .credentials
+            .store(Arc::new(Credentials::new(config)));
+    }
+
+    /// The address that the configuration names.
+    #[must_use]
+    pub fn configured_address(&self) -> SocketAddr {
+        self.configured
+    }
+
+    /// The address that was bound, or the configured one as long as none was.
+    #[must_use]
+    pub fn address(&self) -> SocketAddr {
+        self.local_address().unwrap_or(self.configured)
+    }
+
+    /// The address that was bound.
+    #[must_use]
+    pub fn local_address(&self) -> Option<SocketAddr> {
+        self.bound.get().copied()
+    }
+
+    /// What it counts.
+    #[must_use]
+    pub fn stats(&self) -> &KeStats {
+        &self.shared.stats
+    }
+
+    /// Waits, after the shutdown, until no connection is left.
+    pub async fn finished(mut self) {
+        if let Some(task) = self.task.take()
+            && let Err(error) = task.await
+        {
+            tracing::error!(address = %self.address(), %error, "the NTS-KE server ended by a defect");
+        }
+    }
+}
+
+impl Drop for KeServer {
+    fn drop(&mut self) {
+        if let Some(task) = &self.task {
+            task.abort();
+        }
+    }
+}
+
+fn bind(address: SocketAddr, bound: &OnceLock<SocketAddr>) -> Option<TcpListener> {
+    match listener::bind(address) {
+        Ok(listener) => {
+            let address = listener.local_addr().unwrap_or(address);
+            tracing::info!(%address, "NTS-KE server listens");
+            let _ = bound.set(address);
+            Some(listener)
+        }
+        Err(error) => {
+            tracing::warn!(%error, "cannot bind the NTS-KE server; trying again");
+            None
+        }
+    }
+}
+
+async fn serve(
+    mut listener: Option<TcpListener>,
+    address: SocketAddr,
+    bound: Arc<OnceLock<SocketAddr>>,
+    limits: Limits,
+    shared: Arc<Shared>,
+    shutdown: Shutdown,
+) {
+    let listener = loop {
+        if let Some(listener) = listener {
+            break listener;
+        }
+        tokio::select! {
+            () = tokio::time::sleep(BIND_PAUSE) => {}
+            () = shutdown.requested() => return,
+        }
+        listener = bind(address, &bound);
+    };
+    let stats = listener::Stats::new(&Registry::new(), "ntp_ke");
+    let handler = move |connection| connection::serve(Arc::clone(&shared), connection);
+    listener::serve(listener, limits, shutdown, stats, handler).await;
+}

@@ -1,6 +1,8 @@
 //! Counters of one key exchange server.
 
-use crate::server::{Counter, counters};
+use nts_service::telemetry::metrics::Counter;
+
+use crate::server::counters;
 
 counters! {
     /// What one `[[nts-ke-server]]` did.

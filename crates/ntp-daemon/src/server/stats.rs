@@ -1,6 +1,6 @@
 //! Counters of one UDP server: relaxed atomics, summed by nobody but the reader.
 
-use std::sync::atomic::{AtomicU64, Ordering};
+use nts_service::telemetry::metrics::Counter;
 
 macro_rules! counters {
     ($(#[$outer:meta])* $counters:ident, $(#[$inner:meta])* $snapshot:ident {
@@ -28,23 +28,6 @@ macro_rules! counters {
     };
 }
 pub(crate) use counters;
-
-/// A number that only grows.
-#[derive(Debug, Default)]
-pub struct Counter(AtomicU64);
-
-impl Counter {
-    /// Adds one.
-    pub fn increment(&self) {
-        self.0.fetch_add(1, Ordering::Relaxed);
-    }
-
-    /// The number now.
-    #[must_use]
-    pub fn get(&self) -> u64 {
-        self.0.load(Ordering::Relaxed)
-    }
-}
 
 counters! {
     /// What happened to the datagrams of one `[[server]]`; the names are those of the

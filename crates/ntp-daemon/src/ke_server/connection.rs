@@ -1,0 +1,173 @@
+//! The life of one connection: handshake, then requests and answers until one side ends it.
+
+use std::sync::Arc;
+
+use nts_proto::ke::keys::SessionKeys;
+use nts_proto::ke::message::{Message, REQUEST_LIMIT};
+use nts_proto::ke::negotiation::Negotiated;
+use nts_proto::ke::request::Request;
+use nts_service::ke_stream::{self, ReadError};
+use nts_service::listener::{Connection, Lease};
+use nts_service::tls::{self, Alpn};
+use rustls_pki_types::CertificateDer;
+use tokio::io::AsyncBufReadExt;
+use tokio::net::TcpStream;
+use tokio::time::{Instant, timeout_at};
+use tokio_rustls::server::TlsStream;
+
+use super::Shared;
+use super::answer::{Answer, Kind, Session, answer};
+use super::long_lived::{Slot, idle_until};
+
+/// Serves one connection from accept to close.
+pub(super) async fn serve(shared: Arc<Shared>, connection: Connection) {
+    let opened = Instant::now();
+    let stats = &shared.stats;
+    stats.accepted_connections.increment();
+    let Connection { stream, lease, .. } = connection;
+    let config = Arc::clone(&shared.credentials.load().tls);
+    let handshake = tls::accept(config, Alpn::Required, stream);
+    let stream = match timeout_at(lease.deadline(), handshake).await {
+        Ok(Ok(stream)) => stream,
+        Ok(Err(error)) => {
+            stats.failed_handshakes.increment();
+            tracing::debug!(%error, "NTS-KE handshake failed");
+            return;
+        }
+        Err(_) => {
+            stats.failed_handshakes.increment();
+            return;
+        }
+    };
+    let mut exchange = Exchange {
+        shared: &shared,
+        stream,
+        lease,
+        opened,
+        slot: None,
+    };
+    while exchange.serve_one().await {
+        if !exchange.wait_for_next().await {
+            break;
+        }
+    }
+    // Error and close_notify go out even where the deadline has passed.
+    ke_stream::close(exchange.stream).await;
+}
+
+/// An established connection.
+struct Exchange<'s> {
+    shared: &'s Shared,
+    stream: TlsStream<TcpStream>,
+    lease: Lease,
+    opened: Instant,
+    /// Held from the first Keep Alive on.
+    slot: Option<Slot>,
+}
+
+impl Exchange<'_> {
+    /// Reads one request and answers it; true if the connection goes on.
+    async fn serve_one(&mut self) -> bool {
+        let read = ke_stream::read_message(&mut self.stream, REQUEST_LIMIT);
+        let answer = match timeout_at(self.lease.deadline(), read).await {
+            Ok(Ok(message)) => self.answer(&message),
+            Ok(Err(ReadError::Malformed(error))) => {
+                tracing::debug!(%error, "malformed NTS-KE request");
+                Answer::bad_request()
+            }
+            // The request is not, or not in time, complete (RFC 8915 §4.1.3). Who has sent half a
+            // request and close_notify can still read.
+            Ok(Err(ReadError::Closed { received: 1.. })) | Err(_) => Answer::bad_request(),
+            Ok(Err(ReadError::Closed { .. } | ReadError::Io(_))) => {
+                self.shared.stats.abandoned_connections.increment();
+                return false;
+            }
+        };
+        self.shared.stats.count(answer.kind);
+        let deadline = self.write_deadline();
+        let write = ke_stream::write_message(&mut self.stream, answer.message.as_ref());
+        let written = timeout_at(deadline, write).await;
+        matches!(written, Ok(Ok(()))) && answer.keep_alive
+    }
+
+    /// The deadline, but with time enough to tell the peer that it has passed.
+    fn write_deadline(&self) -> Instant {
+        self.lease
+            .deadline()
+            .max(Instant::now() + ke_stream::CLOSE_WAIT)
+    }
+
+    fn answer(&mut self, message: &Message) -> Answer {
+        let credentials = self.shared.credentials.load();
+        let certificate = self.certificate();
+        let request = Request::parse(message, |token| credentials.authorize(certificate, token));
+        match request {
+            Ok(request) => answer(self.shared, request, self),
+            Err(error) => {
+                tracing::debug!(%error, "NTS-KE request refused");
+                Answer::refuse(error.into())
+            }
+        }
+    }
+
+    fn certificate(&self) -> Option<&CertificateDer<'static>> {
+        tls::peer_certificate(self.stream.get_ref().1)
+    }
+
+    /// Waits for the first octet of the next request on a connection that is kept alive; false if
+    /// the connection ends instead: closed by the pool, idle or old for too long, or shutdown.
+    async fn wait_for_next(&mut self) -> bool {
+        let idle = idle_until(self.opened, Instant::now());
+        self.lease.set_deadline(idle);
+        let shutdown = self.lease.shutdown().clone();
+        let waited = tokio::select! {
+            waited = timeout_at(idle, self.stream.fill_buf()) => waited,
+            () = shutdown.requested() => return false,
+        };
+        let more = matches!(waited, Ok(Ok(octets)) if !octets.is_empty());
+        self.lease
+            .set_deadline(Instant::now() + self.shared.timeout);
+        more
+    }
+}
+
+impl Session for Exchange<'_> {
+    fn is_kept_alive(&self) -> bool {
+        self.slot.is_some()
+    }
+
+    fn grant_keep_alive(&mut self) -> bool {
+        let now = Instant::now();
+        if idle_until(self.opened, now) <= now || self.lease.shutdown().is_requested() {
+            return false;
+        }
+        if self.slot.is_none() {
+            self.slot = self.shared.long_lived.take();
+            if self.slot.is_some() {
+                self.lease.release_slot();
+            }
+        }
+        self.slot.is_some()
+    }
+
+    fn export(&self, negotiated: &Negotiated) -> Option<SessionKeys> {
+        match tls::export_session_keys(self.stream.get_ref().1, negotiated) {
+            Ok(keys) => Some(keys),
+            Err(error) => {
+                tracing::warn!(%error, "key exchange failed");
+                None
+            }
+        }
+    }
+}
+
+impl super::KeStats {
+    fn count(&self, kind: Kind) {
+        match kind {
+            Kind::KeyExchange => self.key_exchanges.increment(),
+            Kind::FixedKey => self.fixed_key_requests.increment(),
+            Kind::Info => self.info_requests.increment(),
+            Kind::Refusal => self.refused_requests.increment(),
+        }
+    }
+}

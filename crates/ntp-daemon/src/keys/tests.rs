@@ -1,0 +1,133 @@
+use std::os::unix::fs::PermissionsExt;
+use std::path::Path;
+
+use nts_proto::code_points::AeadAlgorithm;
+use nts_proto::cookie::Cookie;
+use nts_proto::ke::keys::SessionKeys;
+
+use super::*;
+
+fn config(path: Option<&Path>, stale_key_count: usize) -> KeysetConfig {
+    KeysetConfig {
+        stale_key_count,
+        key_storage_path: path.map(Path::to_owned),
+        ..KeysetConfig::default()
+    }
+}
+
+fn cookie(store: &KeyStore) -> Cookie {
+    let keys = SessionKeys::new(&[1; 32], &[2; 32]).unwrap();
+    store
+        .current()
+        .seal(AeadAlgorithm::AesSivCmac256, &keys, &mut rand::rng())
+        .unwrap()
+}
+
+fn opens(store: &KeyStore, cookie: &Cookie) -> bool {
+    store.current().open(cookie.as_bytes()).is_ok()
+}
+
+fn mode(path: &Path) -> u32 {
+    std::fs::metadata(path).unwrap().permissions().mode() & 0o777
+}
+
+#[test]
+fn a_rotation_keeps_as_many_old_keys_as_configured() {
+    let store = KeyStore::open(&config(None, 1)).unwrap();
+    let first = cookie(&store);
+    store.rotate();
+    assert!(opens(&store, &first));
+    let second = cookie(&store);
+    store.rotate();
+    assert!(!opens(&store, &first));
+    assert!(opens(&store, &second));
+}
+
+#[test]
+fn keys_outlive_a_restart() {
+    let folder = tempfile::tempdir().unwrap();
+    let path = folder.path().join("keys");
+    let store = KeyStore::open(&config(Some(&path), 7)).unwrap();
+    let first = cookie(&store);
+    store.rotate();
+    let second = cookie(&store);
+    assert_eq!(mode(&path), 0o600);
+    assert!(!folder.path().join("keys.tmp").exists());
+
+    let store = KeyStore::open(&config(Some(&path), 7)).unwrap();
+    assert!(opens(&store, &first) && opens(&store, &second));
+    let third = cookie(&store);
+    assert_eq!(
+        third.as_bytes()[..4],
+        second.as_bytes()[..4],
+        "the same key seals"
+    );
+    // Fewer keys are to be kept from now on.
+    let store = KeyStore::open(&config(Some(&path), 0)).unwrap();
+    assert!(!opens(&store, &first) && opens(&store, &second));
+}
+
+#[test]
+fn a_spoilt_file_gives_new_keys_and_is_replaced() {
+    let folder = tempfile::tempdir().unwrap();
+    let path = folder.path().join("keys");
+    let old = cookie(&KeyStore::open(&config(Some(&path), 7)).unwrap());
+    let mut octets = std::fs::read(&path).unwrap();
+    *octets.last_mut().unwrap() ^= 1;
+    std::fs::write(&path, &octets).unwrap();
+    let store = KeyStore::open(&config(Some(&path), 7)).unwrap();
+    assert!(!opens(&store, &old));
+    let new = cookie(&store);
+    assert!(opens(
+        &KeyStore::open(&config(Some(&path), 7)).unwrap(),
+        &new
+    ));
+}
+
+#[test]
+fn a_file_that_others_can_read_is_refused() {
+    let folder = tempfile::tempdir().unwrap();
+    let path = folder.path().join("keys");
+    KeyStore::open(&config(Some(&path), 7)).unwrap();
+    std::fs::set_permissions(&path, std::fs::Permissions::from_mode(0o640)).unwrap();
+    let error = KeyStore::open(&config(Some(&path), 7)).unwrap_err();
+    let shown = path.display();
+    assert_eq!(
+        error.to_string(),
+        format!(
+            "others can read or write `{shown}` (mode 640), so its keys are no secret; \
+             run `rm '{shown}'`, and new keys will be made"
+        )
+    );
+}
+
+#[test]
+fn a_temporary_file_left_behind_is_in_nobodys_way() {
+    let folder = tempfile::tempdir().unwrap();
+    let path = folder.path().join("keys");
+    std::fs::write(folder.path().join("keys.tmp"), "half").unwrap();
+    let store = KeyStore::open(&config(Some(&path), 7)).unwrap();
+    let made = cookie(&store);
+    assert!(opens(
+        &KeyStore::open(&config(Some(&path), 7)).unwrap(),
+        &made
+    ));
+    assert_eq!(mode(&path), 0o600);
+}
+
+#[tokio::test(start_paused = true)]
+async fn keys_rotate_by_themselves_until_shutdown() {
+    let interval = Duration::from_secs(3600);
+    let config = KeysetConfig {
+        key_rotation_interval: interval,
+        ..config(None, 7)
+    };
+    let store = Arc::new(KeyStore::open(&config).unwrap());
+    let first = store.current().newest_id();
+    let (trigger, shutdown) = nts_service::shutdown::channel();
+    let task = tokio::spawn(Arc::clone(&store).rotate_on_schedule(shutdown));
+    tokio::time::sleep(interval * 2 + Duration::from_secs(300)).await;
+    assert_eq!(store.current().newest_id(), first.wrapping_add(2));
+    trigger.fire();
+    task.await.unwrap();
+}
