@@ -8,6 +8,7 @@ use zeroize::Zeroizing;
 use super::files;
 use super::problem::{Place, Problem, Problems};
 use super::section::Section;
+use super::words;
 
 /// A configuration that can be used.
 #[derive(Debug)]
@@ -70,7 +71,10 @@ fn evaluate<T>(
         let line = file.line(error.span().map_or(0, |span| span.start));
         problems.push(Problem::error(
             Place::file(path).at_line(line),
-            format!("not TOML: {}; correct this line", one_line(error.message())),
+            format!(
+                "not TOML: {}; correct this line",
+                words::one_line(error.message())
+            ),
         ));
     }
     None
@@ -93,11 +97,6 @@ fn conclude<T>(path: &Path, value: Option<T>, problems: Problems) -> Result<Load
             Err(problems)
         }
     }
-}
-
-/// A message of the TOML parser on one line, as problems are printed one per line.
-pub(super) fn one_line(message: &str) -> String {
-    message.split_whitespace().collect::<Vec<_>>().join(" ")
 }
 
 /// The text of a file and where its lines begin.

@@ -36,6 +36,7 @@ mod suggest;
 #[cfg(test)]
 mod tests;
 mod values;
+mod words;
 
 pub use document::{Loaded, load, parse};
 pub use files::{MAX_FILE_SIZE, read_file, read_secret_file};

@@ -14,10 +14,10 @@ use serde::de::{DeserializeOwned, IntoDeserializer};
 use toml::Spanned;
 use toml::de::{DeTable, DeValue};
 
-use super::document::{SourceFile, one_line};
+use super::document::SourceFile;
 use super::problem::{Place, Problem, Problems};
 use super::secret::Secret;
-use super::suggest;
+use super::{suggest, words};
 
 /// A value and the place it was read from.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -388,7 +388,7 @@ impl<'d> Section<'d> {
         match T::deserialize(value.clone().into_deserializer()) {
             Ok(leaf) => Some(Located::new(leaf, place.clone())),
             Err(error) => {
-                let problem = Problem::error(place.clone(), one_line(error.message()));
+                let problem = Problem::error(place.clone(), words::plain(error.message()));
                 self.problems.push(problem.with_value(self.shown(value)));
                 None
             }
@@ -410,7 +410,7 @@ impl<'d> Section<'d> {
         if value.get_ref().is_table() || value.get_ref().is_array() {
             return "…".to_owned();
         }
-        let text = one_line(self.file.text(value.span()));
+        let text = words::one_line(self.file.text(value.span()));
         match text.char_indices().nth(LONGEST) {
             Some((end, _)) => format!("{}…", text.get(..end).unwrap_or_default()),
             None => text,
