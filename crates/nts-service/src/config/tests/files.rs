@@ -137,3 +137,27 @@ fn a_configuration_must_be_there_and_utf8() {
     let expected = format!("error: {}:2: not UTF-8 text", path.display());
     assert!(problems.starts_with(&expected), "{problems}");
 }
+
+#[test]
+fn a_configuration_with_secrets_that_others_can_read_is_a_warning_once() {
+    let read = |root: &Section<'_>| {
+        root.secret("a");
+        root.secret("b")
+    };
+    let text = b"\na = 'x'\nb = 'y'";
+    let (_directory, path) = file(0o644, text);
+    let loaded = load(&path, read).unwrap();
+    let shown = path.display();
+    assert_eq!(
+        loaded.warnings.to_string(),
+        format!(
+            "warning: {shown}:2: a: this file holds a secret and every user of this machine can \
+             read it; run `chmod o-r '{shown}'`"
+        )
+    );
+    let (_directory, path) = file(0o640, text);
+    assert!(load(&path, read).unwrap().warnings.is_empty());
+    let (_directory, path) = file(0o644, b"c = 1");
+    let no_secret = load(&path, |root| root.optional::<u8>("c"));
+    assert!(no_secret.unwrap().warnings.is_empty());
+}
