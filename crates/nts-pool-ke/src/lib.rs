@@ -30,8 +30,6 @@ mod round_trip;
 mod select;
 mod server;
 mod source;
-#[cfg(test)]
-mod testing;
 mod upstream;
 
 pub use config::{Config, SourceConfig};

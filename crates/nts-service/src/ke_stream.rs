@@ -122,6 +122,3 @@ where
     })
     .await;
 }
-
-#[cfg(test)]
-mod tests;

@@ -184,6 +184,3 @@ impl fmt::Display for Response {
         )
     }
 }
-
-#[cfg(test)]
-mod tests;

@@ -174,13 +174,13 @@ impl Identity {
         match self.leaf.validity(now) {
             Verdict::Good => true,
             Verdict::Warning(text) => {
-                warn(&format!("its certificate {text}"));
+                warn(&format!("its certificate is {text}"));
                 true
             }
             Verdict::Error(text) => {
                 problems.error(
                     chain.place(),
-                    about(chain, &format!("its certificate {text}")),
+                    about(chain, &format!("its certificate is {text}")),
                 );
                 false
             }

@@ -1,0 +1,223 @@
+//! A laboratory: one authority, and time sources, pools and users that trust it.
+
+use std::net::{IpAddr, SocketAddr};
+use std::time::Duration;
+
+use ntp_daemon::config::{
+    Config as DaemonConfig, KeAuthorization, KeServerConfig, ServerConfig, SynchronizationConfig,
+};
+use ntp_daemon::time_source::TimeSource;
+use nts_pool_ke::config::{ObservabilityConfig, TlsConfig, TlsFiles};
+use nts_pool_ke::{Config as PoolConfig, Pool, SourceConfig};
+use nts_proto::ke::token::AuthenticationToken;
+use rustls_pki_types::CertificateDer;
+
+use crate::authority::{CertificateAuthority, Credentials};
+use crate::faulty_source::{FaultySource, Script, Setup};
+use crate::user::User;
+
+/// The token that pools and sources of the laboratory share unless a test says otherwise.
+pub const TOKEN: &str = "laboratory-token-0123456789abcdef";
+
+/// The name of every pool in the laboratory.
+pub const POOL_NAME: &str = "pool.test";
+
+/// Long enough for a busy machine; tests that wait for it to pass set a shorter one.
+const POOL_TIMEOUT: Duration = Duration::from_secs(10);
+
+/// See the module.
+pub struct Lab {
+    authority: CertificateAuthority,
+    /// What pools show to sources.
+    pool_client: Credentials,
+}
+
+impl Default for Lab {
+    fn default() -> Self {
+        Self::new()
+    }
+}
+
+impl Lab {
+    /// An empty laboratory with an authority of its own.
+    pub fn new() -> Self {
+        let authority = CertificateAuthority::new();
+        let pool_client = authority.client(POOL_NAME);
+        Self {
+            authority,
+            pool_client,
+        }
+    }
+
+    /// The authority that everybody here trusts.
+    pub fn authority(&self) -> &CertificateAuthority {
+        &self.authority
+    }
+
+    /// A user.
+    pub fn user(&self) -> User {
+        User::new(&self.authority)
+    }
+
+    /// The certificate by which sources may know the pools of this laboratory.
+    pub fn pool_certificate(&self) -> CertificateDer<'static> {
+        self.pool_client.certificate()
+    }
+
+    /// A real time source at `ip` that knows pools by [`TOKEN`].
+    pub fn source(&self, ip: IpAddr) -> RealSource {
+        self.source_with(ip, by_token(TOKEN), |_| {})
+    }
+
+    /// A real time source at `ip`: NTP and NTS-KE on any ports.
+    ///
+    /// # Panics
+    /// If it does not start.
+    pub fn source_with(
+        &self,
+        ip: IpAddr,
+        authorization: KeAuthorization,
+        change: impl FnOnce(&mut KeServerConfig),
+    ) -> RealSource {
+        let mut ke_server = KeServerConfig {
+            listen: SocketAddr::new(ip, 0),
+            identity: self.authority.server(&[&ip.to_string()]).identity(),
+            authorization,
+            key_exchange_timeout: Duration::from_secs(10),
+            concurrent_connections: 512,
+            longlived_connections: 51,
+            ntp_port: None,
+            ntp_server: None,
+        };
+        change(&mut ke_server);
+        let config = DaemonConfig {
+            servers: vec![ServerConfig::new(SocketAddr::new(ip, 0))],
+            ke_servers: vec![ke_server],
+            synchronization: SynchronizationConfig {
+                local_stratum: 1,
+                ..SynchronizationConfig::default()
+            },
+            ..DaemonConfig::default()
+        };
+        let running = TimeSource::start(&config).expect("a time source starts");
+        let (ntp, ke) = (running.ntp_addresses(), running.ke_addresses());
+        RealSource {
+            ntp: ntp[0],
+            ke: ke[0],
+            running,
+        }
+    }
+
+    /// A faulty source at `ip` that knows pools by [`TOKEN`].
+    pub async fn faulty_source(&self, ip: IpAddr, script: Script) -> FaultySource {
+        let mut setup = Setup::new(&self.authority, &[&ip.to_string()]);
+        setup.token = Some(token(TOKEN));
+        FaultySource::with_setup(ip, setup, script).await
+    }
+
+    /// A pool of these sources.
+    pub fn pool(&self, sources: Vec<SourceConfig>) -> RunningPool {
+        self.pool_with(sources, |_| {})
+    }
+
+    /// A pool of these sources.
+    ///
+    /// # Panics
+    /// If it does not start.
+    pub fn pool_with(
+        &self,
+        sources: Vec<SourceConfig>,
+        change: impl FnOnce(&mut PoolConfig),
+    ) -> RunningPool {
+        let mut config = PoolConfig {
+            listen: vec![SocketAddr::from(([127, 0, 0, 1], 0))],
+            sources,
+            key_exchange_timeout: POOL_TIMEOUT,
+            tls: TlsConfig {
+                identity: self.authority.server(&[POOL_NAME]).identity(),
+                upstream_identity: self.pool_client.identity(),
+                trust: self.authority.trust(),
+                files: TlsFiles::default(),
+            },
+            observability: ObservabilityConfig::default(),
+        };
+        change(&mut config);
+        let running = Pool::start(config).expect("a pool starts");
+        RunningPool {
+            address: running.local_addresses()[0],
+            running,
+        }
+    }
+}
+
+/// A real time source that runs.
+pub struct RealSource {
+    /// Where it answers NTP.
+    pub ntp: SocketAddr,
+    /// Where it answers NTS-KE.
+    pub ke: SocketAddr,
+    /// The source itself; dropping it kills it.
+    pub running: TimeSource,
+}
+
+impl RealSource {
+    /// As a pool's configuration names it, with [`TOKEN`].
+    pub fn entry(&self) -> SourceConfig {
+        entry(self.ke)
+    }
+}
+
+impl FaultySource {
+    /// As a pool's configuration names it, with [`TOKEN`].
+    pub fn entry(&self) -> SourceConfig {
+        entry(self.address())
+    }
+}
+
+/// A pool that runs.
+pub struct RunningPool {
+    /// Where users connect to.
+    pub address: SocketAddr,
+    /// The pool itself; dropping it kills it.
+    pub running: Pool,
+}
+
+/// A source at `address` as a pool's configuration names it, with [`TOKEN`].
+///
+/// # Panics
+/// Never for an address.
+pub fn entry(address: SocketAddr) -> SourceConfig {
+    let mut entry = SourceConfig::new(&address.ip().to_string(), address.port())
+        .expect("an address is a good name");
+    entry.auth_token = Some(token(TOKEN));
+    entry
+}
+
+/// A token for configurations.
+///
+/// # Panics
+/// If it is none.
+pub fn token(text: &str) -> AuthenticationToken {
+    AuthenticationToken::new(text).expect("a valid token")
+}
+
+/// Pools are known by this token.
+pub fn by_token(text: &str) -> KeAuthorization {
+    KeAuthorization {
+        tokens: vec![token(text)],
+        certificates: Vec::new(),
+    }
+}
+
+/// Pools are known by this certificate.
+pub fn by_certificate(certificate: CertificateDer<'static>) -> KeAuthorization {
+    KeAuthorization {
+        certificates: vec![certificate],
+        tokens: Vec::new(),
+    }
+}
+
+/// 127.0.0.x.
+pub fn loopback(last: u8) -> IpAddr {
+    IpAddr::from([127, 0, 0, last])
+}
