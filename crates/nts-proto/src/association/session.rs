@@ -11,7 +11,7 @@ use crate::cookie::Cookie;
 use crate::ke::keys::SessionKeys;
 
 /// The longest cookie, in octets, that a client takes. Real ones have 72 to about 300.
-pub const MAX_COOKIE_LENGTH: usize = 512;
+const MAX_COOKIE_LENGTH: usize = 512;
 
 /// Why a key exchange gave nothing to work with.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
