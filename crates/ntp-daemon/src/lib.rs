@@ -9,6 +9,8 @@ pub mod client;
 pub mod config;
 pub mod ctl;
 pub mod daemon;
+#[cfg(test)]
+mod fixtures;
 pub mod ke_server;
 pub mod keys;
 pub mod observe;

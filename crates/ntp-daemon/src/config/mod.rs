@@ -134,7 +134,10 @@ fn read(root: &Section<'_>) -> Option<ReadConfig> {
     let synchronization = SynchronizationConfig::read(root, &notices);
     let observability = ObservabilityConfig::read(root, &notices);
     read_clock(root, &notices);
-    checks::cross_check(root, &sources, &servers, &ke_servers, &synchronization);
+    // What was left out as wrong would be missed there.
+    if !root.problems().has_errors() {
+        checks::cross_check(root, &sources, &servers, &ke_servers, &synchronization);
+    }
     let config = Config {
         sources,
         servers,
