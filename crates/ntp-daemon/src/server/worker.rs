@@ -7,6 +7,7 @@ use std::sync::{Arc, OnceLock};
 use std::time::Instant;
 
 use nix::poll::{PollFd, PollFlags, PollTimeout, poll};
+use nts_proto::ntp::packet::Packet;
 use nts_proto::server::{
     DropReason, Outcome, PlainRequests, Policy, ReplyKind, Request, Responder, Treatment,
 };
@@ -158,7 +159,7 @@ impl Worker {
     ) {
         self.stats.received_packets.increment();
         let octets = buffers.request.get(..datagram.len).unwrap_or_default();
-        let Some(treatment) = self.treatment(datagram.from.ip(), rng) else {
+        let Some(treatment) = self.treatment(datagram.from.ip(), octets, rng) else {
             return;
         };
         if datagram.truncated {
@@ -191,7 +192,12 @@ impl Worker {
     }
 
     /// What access lists and rate limit say; `None` if there is no answer.
-    fn treatment(&mut self, from: IpAddr, rng: &mut rand::rngs::ThreadRng) -> Option<Treatment> {
+    fn treatment(
+        &mut self,
+        from: IpAddr,
+        octets: &[u8],
+        rng: &mut rand::rngs::ThreadRng,
+    ) -> Option<Treatment> {
         let treatment = match self.lists.refusal(from) {
             Some(FilterAction::Ignore) => {
                 self.stats.ignored_packets.increment();
@@ -203,7 +209,7 @@ impl Worker {
         if let Some(limiter) = &mut self.limiter
             && !limiter.admit(from, Instant::now(), rand::Rng::next_u32(rng))
         {
-            self.stats.rate_limited_packets.increment();
+            self.stats.count_rate_limited(octets);
             return None;
         }
         Some(treatment)
@@ -228,6 +234,15 @@ fn policy(config: &ServerConfig) -> Policy {
 }
 
 impl Stats {
+    /// Counts a request that gets no answer because of the rate limit.
+    fn count_rate_limited(&self, octets: &[u8]) {
+        self.rate_limited_packets.increment();
+        if Packet::parse(octets).is_ok_and(|packet| packet.authenticator.is_some()) {
+            self.nts_received_packets.increment();
+            self.nts_rate_limited_packets.increment();
+        }
+    }
+
     /// Counts what became of a request that was neither refused by a list in silence nor rate
     /// limited.
     fn count(&self, outcome: &Outcome) {

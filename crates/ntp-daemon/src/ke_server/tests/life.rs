@@ -1,0 +1,179 @@
+use super::*;
+use tokio::time::Instant;
+
+/// Protocols with Keep Alive, after the token, and the answer.
+fn info() -> (String, String) {
+    (
+        format!("{TOKEN_RECORD}80090000{KEEP_ALIVE}{END}"),
+        format!("800900020000{KEEP_ALIVE}{END}"),
+    )
+}
+
+#[tokio::test]
+async fn who_is_silent_or_leaves_half_a_request_is_told_so() {
+    let lab = Lab::new();
+    for begun in ["", &ORDINARY[..10]] {
+        let mut user = lab.connect().await;
+        user.send(begun).await;
+        let start = pause();
+        assert_eq!(user.receive().await, ERROR_1);
+        check_time(start, 5);
+        assert_eq!(user.receive().await, "");
+        tokio::time::resume();
+    }
+    // A slow handshake gets nothing, as nothing can be said.
+    let mut octets = Vec::new();
+    let mut tcp = lab.tcp().await;
+    let start = pause();
+    assert_eq!(tcp.read_to_end(&mut octets).await.unwrap(), 0);
+    check_time(start, 5);
+    assert_eq!(lab.counted().refused_requests, 2);
+    assert_eq!(lab.counted().failed_handshakes, 1);
+}
+
+/// From here on the clock runs ahead whenever all tasks wait.
+fn pause() -> Instant {
+    tokio::time::pause();
+    Instant::now()
+}
+
+fn check_time(start: Instant, seconds: u64) {
+    let waited = start.elapsed();
+    let limits = Duration::from_secs(seconds - 1)..Duration::from_secs(seconds + 1);
+    assert!(limits.contains(&waited), "{waited:?}");
+}
+
+#[tokio::test]
+async fn the_time_limit_counts_for_each_request_of_a_kept_alive_connection() {
+    let lab = Lab::new();
+    let (request, answer) = info();
+    let mut pool = lab.connect().await;
+    for _ in 0..3 {
+        assert_eq!(pool.ask(&request).await, answer);
+        // Idle for longer than an exchange may take.
+        pause();
+        tokio::time::sleep(Duration::from_secs(60)).await;
+        tokio::time::resume();
+    }
+    pool.send(&request[..10]).await;
+    let start = pause();
+    assert_eq!(pool.receive().await, ERROR_1);
+    check_time(start, 5);
+    assert_eq!(pool.receive().await, "");
+}
+
+#[tokio::test]
+async fn a_connection_that_is_in_use_is_closed_after_an_hour() {
+    let lab = Lab::new();
+    let (request, answer) = info();
+    let mut pool = lab.connect().await;
+    for _ in 0..14 {
+        assert_eq!(pool.ask(&request).await, answer);
+        pause();
+        tokio::time::sleep(Duration::from_secs(250)).await;
+        tokio::time::resume();
+    }
+    assert_eq!(pool.ask(&request).await, answer);
+    let start = pause();
+    assert_eq!(pool.receive().await, "");
+    check_time(start, 100);
+}
+
+#[tokio::test]
+async fn half_a_request_and_close_notify_is_a_bad_request() {
+    let lab = Lab::new();
+    let mut user = lab.connect().await;
+    user.send(&ORDINARY[..10]).await;
+    user.0.shutdown().await.unwrap();
+    assert_eq!(user.receive().await, ERROR_1);
+}
+
+#[tokio::test]
+async fn who_leaves_without_a_word_costs_nothing() {
+    let lab = Lab::new();
+    let mut user = lab.connect().await;
+    user.0.shutdown().await.unwrap();
+    assert_eq!(user.receive().await, "");
+    assert_eq!(lab.counted().abandoned_connections, 1);
+}
+
+#[tokio::test]
+async fn an_idle_connection_is_closed_after_five_minutes() {
+    let lab = Lab::new();
+    let (request, answer) = info();
+    let mut pool = lab.connect().await;
+    assert_eq!(pool.ask(&request).await, answer);
+    let start = pause();
+    assert_eq!(pool.receive().await, "");
+    check_time(start, 300);
+}
+
+#[tokio::test]
+async fn idle_connections_end_at_once_at_shutdown() {
+    let lab = Lab::new();
+    let (request, answer) = info();
+    let mut pool = lab.connect().await;
+    assert_eq!(pool.ask(&request).await, answer);
+    lab.trigger.fire();
+    assert_eq!(pool.receive().await, "");
+    let address = lab.server.local_address().unwrap();
+    drop(pool);
+    lab.server.finished().await;
+    assert!(TcpStream::connect(address).await.is_err());
+}
+
+#[tokio::test]
+async fn clients_must_offer_the_application_protocol() {
+    let lab = Lab::new();
+    let config = tls::client_config(&lab.trust(), None);
+    let mut config = Arc::unwrap_or_clone(config);
+    config.alpn_protocols = Vec::new();
+    let name = "localhost".try_into().unwrap();
+    let connector = tokio_rustls::TlsConnector::from(Arc::new(config));
+    // The handshake may succeed on the client's side, but nothing is said then.
+    if let Ok(mut stream) = connector.connect(name, lab.tcp().await).await {
+        let mut octets = Vec::new();
+        let _ = stream.read_to_end(&mut octets).await;
+        assert!(octets.is_empty());
+    }
+    assert_eq!(lab.counted().failed_handshakes, 1);
+}
+
+#[tokio::test]
+async fn a_reload_exchanges_certificate_and_tokens() {
+    let lab = Lab::new();
+    let (request, answer) = info();
+    let mut old = lab.connect().await;
+    assert_eq!(old.ask(&request).await, answer);
+    let mut config = lab.config.clone();
+    config.identity = identity(&lab.pki, "localhost");
+    let other = "fedcba9876543210fedcba9876543210";
+    config.authorization.tokens = vec![AuthenticationToken::new(other).unwrap()];
+    lab.server.reload(&config);
+
+    let mut new = lab.connect().await;
+    let shown = |peer: &Peer| tls::peer_certificate(peer.0.get_ref().1).cloned();
+    assert_eq!(shown(&new).as_ref(), config.identity.certificate());
+    assert_ne!(shown(&old), shown(&new));
+    let with_other = request.replace(&hex::encode(TOKEN), &hex::encode(other));
+    assert_eq!(new.ask(&with_other).await, answer);
+    // What a pool may do is decided anew for each request, also on old connections.
+    assert_eq!(old.ask_last(&request).await, ERROR_0);
+}
+
+#[tokio::test]
+async fn a_taken_address_is_tried_again() {
+    let taken = TcpListener::bind("127.0.0.1:0").await.unwrap();
+    let address = taken.local_addr().unwrap();
+    let lab = Lab::with(|config, _| config.listen = address);
+    assert_eq!(lab.server.local_address(), None);
+    drop(taken);
+    pause();
+    while lab.server.local_address().is_none() {
+        tokio::time::sleep(BIND_PAUSE).await;
+    }
+    tokio::time::resume();
+    let mut user = lab.connect().await;
+    let answer = user.ask(ORDINARY).await;
+    lab.check_cookies(&answer, CHOSEN, END, 15, &user.export(15));
+}
