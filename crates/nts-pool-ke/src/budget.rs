@@ -52,10 +52,19 @@ impl Budget {
     ///
     /// `round_trip` is the smoothed round-trip time to it, when it is known.
     pub(crate) fn trial_until(&self, now: Instant, round_trip: Option<Duration>) -> Instant {
-        let remaining = self.answer_by.saturating_duration_since(now);
-        let share = remaining * 2 / 5;
+        let share = self.remaining(now) * 2 / 5;
         let wanted = round_trip.map_or(share, |time| time.saturating_mul(TRIAL_ROUND_TRIPS));
         now + wanted.max(SHORTEST_TRIAL).min(share)
+    }
+
+    /// Until when the last candidate may be tried: there is nobody to save time for, except that
+    /// the request itself still has to be sent and answered.
+    pub(crate) fn last_trial_until(&self, now: Instant) -> Instant {
+        now + self.remaining(now) * 4 / 5
+    }
+
+    fn remaining(&self, now: Instant) -> Duration {
+        self.answer_by.saturating_duration_since(now)
     }
 
     /// Whether a Fixed Key Request can still be repeated on a fresh connection.
@@ -113,6 +122,14 @@ mod tests {
         assert_eq!(budget.trial_until(now, Some(ms(1))), now + ms(36));
         let late = now + ms(200);
         assert_eq!(budget.trial_until(late, None), late);
+        assert_eq!(budget.last_trial_until(late), late);
+    }
+
+    #[test]
+    fn the_last_trial_gets_four_fifths() {
+        let now = Instant::now();
+        let budget = Budget::new(now + ms(1000), ms(1000));
+        assert_eq!(budget.last_trial_until(now + ms(450)), now + ms(850));
     }
 
     #[test]

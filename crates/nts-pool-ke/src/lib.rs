@@ -30,6 +30,8 @@ mod round_trip;
 mod select;
 mod server;
 mod source;
+#[cfg(test)]
+mod testing;
 mod upstream;
 
 pub use config::{Config, SourceConfig};

@@ -116,7 +116,7 @@ impl Source {
     }
 
     fn is_aside(&self, now: Instant) -> bool {
-        lock(&self.health).is_aside(now)
+        lock(&self.health).is_aside(now) || self.board.is_unready(now)
     }
 
     /// The smoothed round-trip time, if it was ever measured.

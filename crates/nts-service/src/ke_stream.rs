@@ -122,3 +122,6 @@ where
     })
     .await;
 }
+
+#[cfg(test)]
+mod tests;

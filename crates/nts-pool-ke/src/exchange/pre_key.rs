@@ -105,7 +105,8 @@ impl<'a, E: ExportKeys> Exchange<PreKey<'a, E>> {
             let Some(pick) = self.state.pick() else { break };
             let source = Arc::clone(&self.state.sources[pick.index]);
             self.state.excluded[pick.index] = Some(Excluded::Tried);
-            match self.prepare(&source).await {
+            let last = tried + 1 == MOST_CANDIDATES || self.state.pick().is_none();
+            match self.prepare(&source, last).await {
                 Ok(candidate) => {
                     report.picks.push(pick.tier);
                     report.phases.before_keys = Some(started.elapsed());
@@ -130,8 +131,12 @@ impl<'a, E: ExportKeys> Exchange<PreKey<'a, E>> {
     }
 
     /// Gets `source` ready for keys, within its share of the time.
-    async fn prepare(&self, source: &Arc<Source>) -> Result<Candidate, NotReady> {
-        let until = self.budget.trial_until(Instant::now(), source.round_trip());
+    async fn prepare(&self, source: &Arc<Source>, last: bool) -> Result<Candidate, NotReady> {
+        let started = Instant::now();
+        let until = match last {
+            true => self.budget.last_trial_until(started),
+            false => self.budget.trial_until(started, source.round_trip()),
+        };
         let ready = async {
             let known = source.board.learn().await.map_err(NotReady::Failed)?;
             let negotiated =
@@ -149,7 +154,11 @@ impl<'a, E: ExportKeys> Exchange<PreKey<'a, E>> {
         };
         match timeout_at(until, ready).await {
             Ok(outcome) => outcome,
-            Err(_) => Err(NotReady::Failed(UpstreamError::TimedOut)),
+            Err(_) => {
+                // So that the limit grows when it was too short for this source.
+                source.note_round_trip(started.elapsed());
+                Err(NotReady::Failed(UpstreamError::TimedOut))
+            }
         }
     }
 

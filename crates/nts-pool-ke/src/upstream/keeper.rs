@@ -42,7 +42,11 @@ pub(crate) async fn keep(source: Arc<Source>, metrics: Arc<Metrics>) {
         let ended = Instant::now();
         tokio::select! {
             () = sleep(pause) => {}
-            () = keeper.source.board.check_wanted() => sleep_until(ended + REPEAT_AFTER).await,
+            () = keeper.source.board.check_wanted() => {
+                if keeper.failures > 0 {
+                    sleep_until(ended + REPEAT_AFTER).await;
+                }
+            }
         }
     }
 }
@@ -68,6 +72,7 @@ struct Findings {
 impl Keeper {
     /// One check, and everything that follows from it. Gives the pause until the next one.
     async fn round(&mut self) -> Duration {
+        self.source.board.checking();
         let outcome = match timeout(CHECK_LIMIT, self.check()).await {
             Ok(outcome) => outcome,
             Err(_) => Err(UpstreamError::TimedOut),

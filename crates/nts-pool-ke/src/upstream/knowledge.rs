@@ -7,7 +7,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use nts_proto::ke::negotiation::Capabilities;
-use tokio::sync::{Notify, watch};
+use tokio::sync::watch;
 use tokio::time::Instant;
 
 use super::dialect::Phrasing;
@@ -34,6 +34,10 @@ struct Status {
     known: Option<Arc<Knowledge>>,
     /// The last check, if it failed.
     failed: Option<(Instant, Class)>,
+    /// Whether somebody wants a check that has not begun.
+    wanted: bool,
+    /// Whether a check is under way.
+    checking: bool,
     /// How many checks have ended.
     checks: u64,
 }
@@ -42,7 +46,6 @@ struct Status {
 #[derive(Debug, Default)]
 pub(crate) struct Board {
     status: watch::Sender<Status>,
-    check_wanted: Notify,
 }
 
 impl Board {
@@ -57,7 +60,7 @@ impl Board {
     /// [`UpstreamError::CheckFailed`] if the keeper's check fails, or has failed a moment ago.
     pub(crate) async fn learn(&self) -> Result<Arc<Knowledge>, UpstreamError> {
         let mut status = self.status.subscribe();
-        let checks = {
+        let (checks, checking) = {
             let now = Instant::now();
             let status = status.borrow_and_update();
             if let Some(known) = usable(&status, now) {
@@ -67,10 +70,12 @@ impl Board {
                 Some((at, class)) if now < at + REPEAT_AFTER => {
                     return Err(UpstreamError::CheckFailed(class));
                 }
-                _ => status.checks,
+                _ => (status.checks, status.checking),
             }
         };
-        self.check_wanted.notify_one();
+        if !checking {
+            self.want_check();
+        }
         let ended = status.wait_for(|status| status.checks != checks).await;
         // The sender lives in `self`.
         let status = ended.map_err(|_| UpstreamError::CheckFailed(Class::Local))?;
@@ -79,12 +84,26 @@ impl Board {
         ))
     }
 
+    /// Whether nothing is known and the last attempt to learn it failed.
+    pub(crate) fn is_unready(&self, now: Instant) -> bool {
+        let status = self.status.borrow();
+        status.failed.is_some() && usable(&status, now).is_none()
+    }
+
+    /// A check begins: the one that was wanted.
+    pub(super) fn checking(&self) {
+        self.status.send_modify(|status| {
+            status.wanted = false;
+            status.checking = true;
+        });
+    }
+
     /// A check ended well.
     pub(super) fn learnt(&self, knowledge: Knowledge) {
         self.status.send_modify(|status| {
             status.known = Some(Arc::new(knowledge));
             status.failed = None;
-            status.checks += 1;
+            status.end_check();
         });
     }
 
@@ -96,7 +115,7 @@ impl Board {
                 status.known = None;
             }
             status.failed = Some((now, class));
-            status.checks += 1;
+            status.end_check();
         });
     }
 
@@ -108,12 +127,24 @@ impl Board {
 
     /// Asks the keeper for a check soon.
     pub(crate) fn want_check(&self) {
-        self.check_wanted.notify_one();
+        self.status.send_modify(|status| status.wanted = true);
     }
 
     /// Waits until someone wants a check.
     pub(super) async fn check_wanted(&self) {
-        self.check_wanted.notified().await;
+        // An error would mean that the sender is gone, but it lives in `self`.
+        let _ = self
+            .status
+            .subscribe()
+            .wait_for(|status| status.wanted)
+            .await;
+    }
+}
+
+impl Status {
+    fn end_check(&mut self) {
+        self.checking = false;
+        self.checks += 1;
     }
 }
 

@@ -7,9 +7,8 @@ use std::path::{Path, PathBuf};
 
 use zeroize::Zeroizing;
 
-use super::document::ConfigText;
+use super::located::Located;
 use super::problem::{Place, Problem, Problems};
-use super::section::Located;
 
 /// No file that a configuration names is longer: 64 MiB.
 pub const MAX_FILE_SIZE: u64 = 64 << 20;
@@ -58,6 +57,12 @@ pub fn read_secret_file(
     Some(octets)
 }
 
+/// A configuration file. Its text may hold tokens, so it is overwritten when dropped.
+pub(super) struct ConfigText {
+    pub(super) text: Zeroizing<String>,
+    pub(super) others_can_read: bool,
+}
+
 /// Reads a configuration file: UTF-8; that others can write to it is a warning.
 pub(super) fn read_config(path: &Path, problems: &Problems) -> Option<ConfigText> {
     let place = Place::file(path);
@@ -72,7 +77,10 @@ pub(super) fn read_config(path: &Path, problems: &Problems) -> Option<ConfigText
         );
     }
     match std::str::from_utf8(&octets) {
-        Ok(text) => Some(Zeroizing::new(text.to_owned())),
+        Ok(text) => Some(ConfigText {
+            text: Zeroizing::new(text.to_owned()),
+            others_can_read: mode & OTHERS_READ != 0,
+        }),
         Err(error) => {
             let before = octets.iter().take(error.valid_up_to());
             let line = 1 + before.filter(|octet| **octet == b'\n').count();

@@ -29,17 +29,22 @@
 
 mod document;
 mod files;
+mod leaves;
+mod located;
 mod problem;
 mod secret;
 mod section;
+mod source;
 mod suggest;
 #[cfg(test)]
 mod tests;
 mod values;
+mod words;
 
 pub use document::{Loaded, load, parse};
 pub use files::{MAX_FILE_SIZE, read_file, read_secret_file};
+pub use located::Located;
 pub use problem::{Place, Problem, Problems, Severity};
 pub use secret::Secret;
-pub use section::{Located, Section};
+pub use section::Section;
 pub use values::{Address, Host, ListenAddress, Port};

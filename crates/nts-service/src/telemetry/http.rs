@@ -184,3 +184,6 @@ impl fmt::Display for Response {
         )
     }
 }
+
+#[cfg(test)]
+mod tests;

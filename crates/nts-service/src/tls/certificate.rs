@@ -75,7 +75,7 @@ impl Facts {
         let seconds = i64::try_from(now.as_secs()).unwrap_or(i64::MAX);
         if seconds < self.not_before.timestamp() {
             let text = format!(
-                "not valid before {}, and this machine's clock says {}; check this machine's \
+                "is not valid before {}, and this machine's clock says {}; check this machine's \
                  clock, or have the certificate made anew",
                 self.not_before,
                 date(now)

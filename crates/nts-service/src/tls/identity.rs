@@ -174,13 +174,13 @@ impl Identity {
         match self.leaf.validity(now) {
             Verdict::Good => true,
             Verdict::Warning(text) => {
-                warn(&format!("its certificate is {text}"));
+                warn(&format!("its certificate {text}"));
                 true
             }
             Verdict::Error(text) => {
                 problems.error(
                     chain.place(),
-                    about(chain, &format!("its certificate is {text}")),
+                    about(chain, &format!("its certificate {text}")),
                 );
                 false
             }

@@ -162,7 +162,7 @@ fn load_authorities(
             );
         }
         if let Verdict::Warning(text) | Verdict::Error(text) = facts.validity(now) {
-            warn(&format!("is {text}"));
+            warn(&text);
         }
     }
     usable.then_some(certificates)
