@@ -149,3 +149,6 @@ fn pages(registry: Registry, sources: Vec<Arc<Source>>, shutdown: Shutdown) -> P
         }
     })
 }
+
+#[cfg(test)]
+mod tests;

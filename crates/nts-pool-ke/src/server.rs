@@ -54,50 +54,64 @@ impl Front {
         let span = tracing::info_span!("exchange", xid);
         async {
             let mut report = Report::default();
-            let result = self.converse(stream, budget, &mut report).await;
+            let (result, stream) = self.converse(stream, budget, &mut report).await;
             self.metrics.record(&Outcome {
                 result,
                 report,
                 total: budget.started().elapsed(),
                 family: Family::of(peer),
             });
+            if let Some(stream) = stream {
+                ke_stream::close(stream).await;
+            }
         }
         .instrument(span)
         .await;
     }
 
+    /// Everything up to the last octet of the answer. Gives the stream back to be closed, if
+    /// something was written to it.
     async fn converse(
         &self,
         stream: TcpStream,
         budget: Budget,
         report: &mut Report,
-    ) -> Result<(), ExchangeError> {
-        let accepted = Instant::now();
-        let handshake = tls::accept(Arc::clone(&self.tls), Alpn::Required, stream);
-        let mut stream = timeout_at(budget.answer_by(), handshake)
-            .await
-            .map_err(|_| ExchangeError::HandshakeTimeout)?
-            .map_err(ExchangeError::Handshake)?;
-        report.phases.tls = Some(accepted.elapsed());
-
+    ) -> (Result<(), ExchangeError>, Option<TlsStream<TcpStream>>) {
+        let mut stream = match self.handshake(stream, budget, report).await {
+            Ok(stream) => stream,
+            Err(error) => return (Err(error), None),
+        };
         let result = self.answer(&mut stream, budget, report).await;
         let message = match &result {
             Ok(response) => Some(response.encode()),
             Err(error) => error.answer().map(|refusal| refusal.encode()),
         };
+        let result = result.map(drop);
         let Some(message) = message else {
-            return result.map(drop);
+            return (result, None);
         };
         let write = ke_stream::write_message(&mut stream, message.as_ref());
         match timeout_at(budget.deadline(), write).await {
-            Ok(Ok(())) => ke_stream::close(stream).await,
-            // The user is gone, or does not read: that matters only if there was something for him.
-            Ok(Err(_)) | Err(_) => {
-                result?;
-                return Err(ExchangeError::UserLeft);
-            }
+            Ok(Ok(())) => (result, Some(stream)),
+            // The user is gone, or does not read. What failed before that matters more.
+            Ok(Err(_)) | Err(_) => (result.and(Err(ExchangeError::UserLeft)), None),
         }
-        result.map(drop)
+    }
+
+    async fn handshake(
+        &self,
+        stream: TcpStream,
+        budget: Budget,
+        report: &mut Report,
+    ) -> Result<TlsStream<TcpStream>, ExchangeError> {
+        let begun = Instant::now();
+        let handshake = tls::accept(Arc::clone(&self.tls), Alpn::Required, stream);
+        let stream = timeout_at(budget.answer_by(), handshake)
+            .await
+            .map_err(|_| ExchangeError::HandshakeTimeout)?
+            .map_err(ExchangeError::Handshake)?;
+        report.phases.tls = Some(begun.elapsed());
+        Ok(stream)
     }
 
     async fn answer(

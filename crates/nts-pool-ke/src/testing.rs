@@ -15,6 +15,7 @@ use nts_proto::ke::negotiation::Capabilities;
 use nts_proto::ke::number_set::NumberSet;
 use nts_proto::ke::request::{FixedKeyRequest, InfoRequest, KeyExchangeRequest, Request};
 use nts_proto::ke::response::{FixedKeyResponse, InfoResponse, KeyExchangeResponse, Refusal};
+use nts_proto::ke::token::AuthenticationToken;
 use nts_service::ke_stream::{read_message, write_message};
 use nts_service::tls::{self, Alpn, ClientCertificates, Identity, TrustAnchors};
 use rcgen::{BasicConstraints, CertificateParams, CertifiedIssuer, IsCa, KeyPair};
@@ -108,6 +109,8 @@ pub(crate) enum Answer {
 pub(crate) struct Script {
     /// The numbers it understands; others are unknown critical records to it.
     pub(crate) number_set: NumberSet,
+    /// Whether it knows Supported Next Protocol List.
+    pub(crate) protocol_list: bool,
     pub(crate) algorithms: Vec<AeadAlgorithm>,
     /// What it answers to List Server Names; `None`: it does not know that record.
     pub(crate) names: Option<Vec<NtpServerName>>,
@@ -122,6 +125,7 @@ impl Default for Script {
     fn default() -> Self {
         Self {
             number_set: NumberSet::Ietf,
+            protocol_list: true,
             algorithms: vec![AeadAlgorithm::AesSivCmac256, AeadAlgorithm::AesSivCmac512],
             names: None,
             info_error: None,
@@ -146,6 +150,8 @@ pub(crate) struct Seen {
     pub(crate) connections: usize,
     pub(crate) requests: usize,
     pub(crate) info_requests: usize,
+    /// The token of each gated request.
+    pub(crate) tokens: Vec<Option<AuthenticationToken>>,
     /// The C2S key of each Fixed Key Request.
     pub(crate) keys: Vec<Vec<u8>>,
 }
@@ -250,7 +256,11 @@ enum Reply {
 /// The reply, and whether the connection is kept; `None` closes without a word.
 fn reply(message: &Message, script: &mut Script, seen: &Mutex<Seen>) -> Option<(Reply, bool)> {
     let refuse = |code| Some((Reply::Message(Refusal::Error(code).encode()), false));
-    match Request::parse(message, |_| true) {
+    let authorize = |token: Option<&AuthenticationToken>| {
+        seen.lock().unwrap().tokens.push(token.cloned());
+        true
+    };
+    match Request::parse(message, authorize) {
         Ok(Request::Info(request)) => {
             seen.lock().unwrap().info_requests += 1;
             if let Some(code) = script.info_error {
@@ -280,7 +290,10 @@ fn reply(message: &Message, script: &mut Script, seen: &Mutex<Seen>) -> Option<(
 }
 
 fn info_reply(request: &InfoRequest, script: &Script) -> Option<InfoResponse> {
-    if request.number_set != script.number_set || (request.server_names && script.names.is_none()) {
+    let unknown = request.number_set != script.number_set
+        || (request.server_names && script.names.is_none())
+        || (request.protocols && !script.protocol_list);
+    if unknown {
         return None;
     }
     let capabilities = Capabilities::ntpv4(&script.algorithms);

@@ -132,15 +132,14 @@ fn read_listen(server: &Section<'_>) -> Option<Vec<SocketAddr>> {
         server.required::<String>(KEY);
         return None;
     }
-    let addresses: Vec<_> = server.one_or_many::<ListenAddress>(KEY)?;
-    let addresses: Vec<_> = addresses.iter().map(|address| address.get()).collect();
-    if addresses.is_empty() && !server.problems().has_errors() {
+    if server.is_empty_list(KEY) {
         server.error(
             KEY,
             "an empty list; write at least one address like `0.0.0.0:4460`",
         );
     }
-    Some(addresses)
+    let addresses = server.one_or_many::<ListenAddress>(KEY)?;
+    Some(addresses.iter().map(|address| address.get()).collect())
 }
 
 fn read_tls(server: &Section<'_>) -> Option<TlsConfig> {

@@ -1,7 +1,6 @@
 //! One entry of `key-exchange-servers`.
 
 use std::collections::HashMap;
-use std::os::unix::fs::MetadataExt as _;
 use std::path::PathBuf;
 
 use nts_proto::ke::name::NtpServerName;
@@ -19,7 +18,6 @@ const SERVERS: &str = "key-exchange-servers";
 const DEFAULT_PORT: u16 = 4460;
 /// A token of so many letters and digits reaches 128 bits.
 const SHORTEST_GOOD_TOKEN: usize = 22;
-const OTHERS_READ: u32 = 0o004;
 
 /// A time source as it was configured.
 #[derive(Clone, Debug)]
@@ -83,8 +81,7 @@ pub(super) fn read_all(server: &Section<'_>) -> Option<Vec<SourceConfig>> {
         server.required::<String>(SERVERS);
         return None;
     }
-    let sections = server.sections(SERVERS);
-    if sections.is_empty() {
+    if server.is_empty_list(SERVERS) {
         server.error(
             SERVERS,
             "no time source; add at least one like `{ domain = \"nts.example.org\", port = 4460 }`",
@@ -93,7 +90,7 @@ pub(super) fn read_all(server: &Section<'_>) -> Option<Vec<SourceConfig>> {
     }
     let mut seen = HashMap::new();
     let mut sources = Vec::new();
-    for (index, section) in sections.into_iter().enumerate() {
+    for (index, section) in server.sections(SERVERS).into_iter().enumerate() {
         let Some(source) = read_one(&section) else {
             continue;
         };
@@ -157,10 +154,7 @@ fn read_token(section: &Section<'_>) -> (Option<AuthenticationToken>, Option<Pat
             );
             (None, None)
         }
-        (Some(literal), None) => {
-            warn_if_config_is_readable(section, LITERAL);
-            (token(section, LITERAL, literal.expose().as_bytes()), None)
-        }
+        (Some(literal), None) => (token(section, LITERAL, literal.expose().as_bytes()), None),
         (None, Some(file)) => {
             let octets = read_secret_file(&file, section.problems());
             let token = octets.and_then(|octets: Zeroizing<Vec<u8>>| {
@@ -192,24 +186,5 @@ fn token(section: &Section<'_>, key: &'static str, octets: &[u8]) -> Option<Auth
             section.error(key, format!("{error}; {CURE}"));
             None
         }
-    }
-}
-
-/// A token that stands in the configuration itself is as secret as that file.
-fn warn_if_config_is_readable(section: &Section<'_>, key: &'static str) {
-    let place = section.place(key);
-    let Ok(metadata) = std::fs::metadata(place.path()) else {
-        return;
-    };
-    if metadata.mode() & OTHERS_READ != 0 {
-        let file = place.path().display();
-        section.warning(
-            key,
-            format!(
-                "every user of this machine can read the token in this file; \
-                 run `chmod o-r '{file}'`, or put the token into a file of its own and write \
-                 `auth-token-path = …`"
-            ),
-        );
     }
 }

@@ -1,1 +1,422 @@
+use std::fs::{self, Permissions};
+use std::os::unix::fs::PermissionsExt as _;
 
+use tempfile::TempDir;
+
+use super::*;
+use crate::testing::Authority;
+use crate::upstream::Dialect;
+
+/// A directory with `ca.pem`, `end.pem`, `end.key` and whatever a test adds.
+struct Files {
+    directory: TempDir,
+    authority: Authority,
+}
+
+impl Files {
+    fn new() -> Self {
+        let files = Self {
+            directory: tempfile::tempdir().unwrap(),
+            authority: Authority::new(),
+        };
+        let end = files.authority.issue_pem("pool.test");
+        files.write("ca.pem", &files.authority.pem(), 0o644);
+        files.write("end.pem", &end.certificate, 0o644);
+        files.write("end.key", &end.key, 0o600);
+        files
+    }
+
+    fn write(&self, name: &str, content: &str, mode: u32) {
+        let path = self.path(name);
+        fs::write(&path, content).unwrap();
+        fs::set_permissions(&path, Permissions::from_mode(mode)).unwrap();
+    }
+
+    fn path(&self, name: &str) -> PathBuf {
+        self.directory.path().join(name)
+    }
+
+    fn here(&self) -> String {
+        self.directory.path().display().to_string()
+    }
+
+    /// Parses `text`, in which `DIR` stands for this directory.
+    fn parse(&self, text: &str) -> Result<Loaded<Config>, Problems> {
+        Config::parse("pool.toml", &text.replace("DIR", &self.here()))
+    }
+
+    /// The problems of `text`, in which `DIR` stands for this directory again.
+    fn problems(&self, text: &str) -> String {
+        let problems = self.parse(text).map(|_| ()).unwrap_err();
+        problems.to_string().replace(&self.here(), "DIR")
+    }
+
+    fn warnings(&self, text: &str) -> String {
+        let loaded = self.parse(text).unwrap();
+        loaded.warnings.to_string().replace(&self.here(), "DIR")
+    }
+}
+
+/// A good configuration with this list of sources, and more keys of the pool after it.
+fn with_sources(sources: &str, more: &str) -> String {
+    format!(
+        r#"[nts-pool-ke-server]
+listen = "127.0.0.1:4460"
+certificate-authority-path = "DIR/ca.pem"
+certificate-chain-path = "DIR/end.pem"
+private-key-path = "DIR/end.key"
+key-exchange-servers = [
+{sources}
+]
+{more}
+"#
+    )
+}
+
+const ONE_SOURCE: &str = r#"{ domain = "a.test" }"#;
+const GOOD_TOKEN: &str = "0123456789abcdef0123456789abcdef";
+
+#[test]
+fn the_simple_form_has_these_defaults() {
+    let files = Files::new();
+    let loaded = files.parse(&with_sources(ONE_SOURCE, "")).unwrap();
+    assert!(loaded.warnings.is_empty());
+    let config = loaded.value;
+    assert_eq!(config.listen, ["127.0.0.1:4460".parse().unwrap()]);
+    assert_eq!(config.key_exchange_timeout, Duration::from_millis(1000));
+    assert_eq!(config.observability, ObservabilityConfig::default());
+    let [source] = config.sources.as_slice() else {
+        panic!("one source");
+    };
+    assert_eq!(source.domain().as_str(), "a.test");
+    assert_eq!((source.port(), source.weight), (4460, 1));
+    assert_eq!(source.dialect, Dialect::Auto);
+    assert!(source.auth_token.is_none());
+    assert_eq!(
+        config.tls.upstream_identity.certificate(),
+        config.tls.identity.certificate()
+    );
+}
+
+#[test]
+fn the_effective_configuration_names_every_key_and_no_secret() {
+    let files = Files::new();
+    files.write("token", &format!("{GOOD_TOKEN}\n"), 0o600);
+    let client = files.authority.issue_pem("client.test");
+    files.write("client.pem", &client.certificate, 0o644);
+    files.write("client.key", &client.key, 0o600);
+    let sources = format!(
+        r#"{{ domain = "A.test", port = 8081, weight = 7, auth-token = "{GOOD_TOKEN}" }},
+{{ domain = "2001:db8::1", auth-token-path = "DIR/token", dialect = "draft-token" }},"#
+    );
+    let text = with_sources(
+        &sources,
+        r#"upstream-certificate-chain-path = "DIR/client.pem"
+upstream-private-key-path = "DIR/client.key"
+key-exchange-timeout-ms = 5000
+[observability]
+log-level = "debug"
+log-format = "json"
+metrics-exporter-listen = "127.0.0.1:9976"
+"#,
+    );
+    let config = files.parse(&text).unwrap().value;
+    let shown = config.to_string();
+    assert_eq!(
+        shown.replace(&files.here(), "DIR"),
+        r#"[nts-pool-ke-server]
+listen = ["127.0.0.1:4460"]
+certificate-authority-mode = "only"
+certificate-authority-path = "DIR/ca.pem"
+certificate-chain-path = "DIR/end.pem"
+private-key-path = "DIR/end.key"
+upstream-certificate-chain-path = "DIR/client.pem"
+upstream-private-key-path = "DIR/client.key"
+key-exchange-timeout-ms = 5000
+key-exchange-servers = [
+    { domain = "A.test", port = 8081, weight = 7, auth-token = "<redacted>", dialect = "auto" },
+    { domain = "2001:db8::1", port = 4460, weight = 1, auth-token-path = "DIR/token", dialect = "draft-token" },
+]
+
+[observability]
+log-level = "debug"
+log-format = "json"
+metrics-exporter-listen = "127.0.0.1:9976"
+"#
+    );
+    let debug = format!("{config:?}");
+    assert!(!debug.contains(GOOD_TOKEN) && !shown.contains(GOOD_TOKEN));
+    let [_, second] = config.sources.as_slice() else {
+        panic!("two sources");
+    };
+    let token = nts_proto::ke::token::AuthenticationToken::new(GOOD_TOKEN).unwrap();
+    assert!(second.auth_token.as_ref().unwrap().matches(&token));
+}
+
+#[test]
+fn listen_takes_a_list() {
+    let files = Files::new();
+    let text = with_sources(ONE_SOURCE, "");
+    let text = text.replace("\"127.0.0.1:4460\"", "[\"0.0.0.0:4460\", \"[::]:4460\"]");
+    let listen = files.parse(&text).unwrap().value.listen;
+    assert_eq!(
+        listen,
+        [
+            "0.0.0.0:4460".parse().unwrap(),
+            "[::]:4460".parse().unwrap()
+        ]
+    );
+    let text = with_sources(ONE_SOURCE, "").replace("\"127.0.0.1:4460\"", "[]");
+    assert_eq!(
+        files.problems(&text),
+        "error: pool.toml:2: nts-pool-ke-server.listen = …: an empty list; write at least one \
+         address like `0.0.0.0:4460`"
+    );
+}
+
+#[test]
+fn all_problems_are_listed_at_once() {
+    let files = Files::new();
+    let text = r#"[nts-pool-ke-server]
+lisen = "127.0.0.1:4460"
+listen = "127.0.0.1:0"
+certificate-authority-path = "DIR/missing.pem"
+certificate-chain-path = "DIR/end.pem"
+key-exchange-timeout-ms = 0
+key-exchange-servers = [
+    { domain = "not a name", port = 4460 },
+    { domain = "a.test", port = 0 },
+    { domain = "b.test", weigth = 1 },
+    { domain = "b.test", weight = 1001 },
+]
+limits = {}
+"#;
+    let prefix = "error: pool.toml:";
+    let expected = [
+        "1: nts-pool-ke-server.private-key-path: missing; add `private-key-path = …` to this \
+         section",
+        "2: nts-pool-ke-server.lisen: unknown key; take it out, or see the manual for the keys of \
+         this section",
+        "3: nts-pool-ke-server.listen = \"127.0.0.1:0\": port 0 means any port, so nobody would \
+         find it; write the port to listen on, for NTS-KE usually 4460",
+        "4: nts-pool-ke-server.certificate-authority-path: there is no file `DIR/missing.pem`; \
+         correct the path: a relative one counts from the working directory",
+        "6: nts-pool-ke-server.key-exchange-timeout-ms = 0: out of range; write a number from 100 \
+         to 60000 milliseconds",
+        "8: nts-pool-ke-server.key-exchange-servers[1].domain = \"not a name\": neither a DNS name \
+         nor an IP address; write a name like `time.example.org` (letters, digits, `-`, `.`) or \
+         an address like `192.0.2.1` or `2001:db8::1`",
+        "9: nts-pool-ke-server.key-exchange-servers[2].port = 0: no such port; write a number from \
+         1 to 65535",
+        "10: nts-pool-ke-server.key-exchange-servers[3].weigth: unknown key; did you mean \
+         `weight`?",
+        "11: nts-pool-ke-server.key-exchange-servers[4].weight = 1001: out of range; write a \
+         number from 0 to 1000",
+        "11: nts-pool-ke-server.key-exchange-servers[4].domain = \"b.test\": the same domain and \
+         port as entry 3; take one of them out",
+        "13: nts-pool-ke-server.limits: unknown key; take it out, or see the manual for the keys \
+         of this section",
+    ];
+    let problems = files.problems(text);
+    let problems: Vec<_> = problems.lines().collect();
+    let expected: Vec<_> = expected
+        .iter()
+        .map(|line| format!("{prefix}{line}"))
+        .collect();
+    assert_eq!(problems, expected);
+}
+
+#[test]
+fn a_list_without_a_source_to_pick_is_refused() {
+    let files = Files::new();
+    assert_eq!(
+        files.problems(&with_sources("", "")),
+        "error: pool.toml:6: nts-pool-ke-server.key-exchange-servers = …: no time source; add at \
+         least one like `{ domain = \"nts.example.org\", port = 4460 }`"
+    );
+    assert_eq!(
+        files.problems(&with_sources(r#"{ domain = "a.test", weight = 0 }"#, "")),
+        "error: pool.toml:6: nts-pool-ke-server.key-exchange-servers = …: every source has weight \
+         0, so none could be picked; give at least one a weight from 1 to 1000"
+    );
+    let without = with_sources(ONE_SOURCE, "");
+    let start = without.find("key-exchange-servers").unwrap();
+    assert_eq!(
+        files.problems(&without[..start]),
+        "error: pool.toml:1: nts-pool-ke-server.key-exchange-servers: missing; add \
+         `key-exchange-servers = …` to this section"
+    );
+}
+
+#[test]
+fn one_source_may_be_drained() {
+    let files = Files::new();
+    let sources = r#"{ domain = "a.test", weight = 0 }, { domain = "a.test", port = 4461 }"#;
+    let config = files.parse(&with_sources(sources, "")).unwrap().value;
+    assert_eq!(config.sources[0].weight, 0);
+}
+
+#[test]
+fn duplicates_are_found_in_any_spelling() {
+    let files = Files::new();
+    let sources = r#"{ domain = "a.test" }, { domain = "A.TEST.", port = 4460 }"#;
+    assert_eq!(
+        files.problems(&with_sources(sources, "")),
+        "error: pool.toml:7: nts-pool-ke-server.key-exchange-servers[2].domain = \"A.TEST.\": the \
+         same domain and port as entry 1; take one of them out"
+    );
+}
+
+#[test]
+fn the_key_must_belong_to_the_certificate() {
+    let files = Files::new();
+    let other = files.authority.issue_pem("other.test");
+    files.write("end.key", &other.key, 0o600);
+    let problems = files.problems(&with_sources(ONE_SOURCE, ""));
+    assert!(
+        problems.starts_with(
+            "error: pool.toml:5: nts-pool-ke-server.private-key-path: the private key does not \
+             belong to the certificate of"
+        ),
+        "{problems}"
+    );
+}
+
+#[test]
+fn a_token_stands_in_one_place_only() {
+    let files = Files::new();
+    files.write("token", GOOD_TOKEN, 0o600);
+    let both = format!(
+        r#"{{ domain = "a.test", auth-token = "{GOOD_TOKEN}", auth-token-path = "DIR/token" }}"#
+    );
+    assert_eq!(
+        files.problems(&with_sources(&both, "")),
+        "error: pool.toml:7: nts-pool-ke-server.key-exchange-servers[1].auth-token-path = \
+         \"DIR/token\": both `auth-token` and `auth-token-path`; take one of them out"
+    );
+}
+
+#[test]
+fn token_files_of_others_are_refused_and_readable_ones_noted() {
+    let files = Files::new();
+    let text = with_sources(
+        r#"{ domain = "a.test", auth-token-path = "DIR/token" }"#,
+        "",
+    );
+    files.write("token", GOOD_TOKEN, 0o620);
+    assert_eq!(
+        files.problems(&text),
+        "error: pool.toml:7: nts-pool-ke-server.key-exchange-servers[1].auth-token-path: other \
+         users can write to `DIR/token` (mode 620), so its secret cannot be trusted; run `chmod \
+         600 'DIR/token'` and make a new secret"
+    );
+    files.write("token", GOOD_TOKEN, 0o644);
+    assert_eq!(
+        files.warnings(&text),
+        "warning: pool.toml:7: nts-pool-ke-server.key-exchange-servers[1].auth-token-path: every \
+         user of this machine can read `DIR/token` (mode 644); run `chmod 600 'DIR/token'`"
+    );
+    files.write("token", "\n", 0o600);
+    assert_eq!(
+        files.problems(&text),
+        "error: pool.toml:7: nts-pool-ke-server.key-exchange-servers[1].auth-token-path = \
+         \"DIR/token\": a token is 1 to 512 ASCII characters without NUL; make one with `openssl \
+         rand -hex 32`"
+    );
+}
+
+#[test]
+fn a_literal_token_never_appears_in_a_problem() {
+    let files = Files::new();
+    let text = with_sources(r#"{ domain = "a.test", auth-token = "s3cr3t" }"#, "");
+    assert_eq!(
+        files.warnings(&text),
+        "warning: pool.toml:7: nts-pool-ke-server.key-exchange-servers[1].auth-token: a token of 6 \
+         characters can be guessed; make one with `openssl rand -hex 32`"
+    );
+    let text = with_sources(r#"{ domain = "a.test", auth-token = "s3cr3t\u0000" }"#, "");
+    assert_eq!(
+        files.problems(&text),
+        "error: pool.toml:7: nts-pool-ke-server.key-exchange-servers[1].auth-token: a token is 1 \
+         to 512 ASCII characters without NUL; make one with `openssl rand -hex 32`"
+    );
+}
+
+#[test]
+fn a_config_with_a_token_that_everybody_can_read_is_noted() {
+    let files = Files::new();
+    let source = format!(r#"{{ domain = "a.test", auth-token = "{GOOD_TOKEN}" }}"#);
+    let text = with_sources(&source, "").replace("DIR", &files.here());
+    files.write("pool.toml", &text, 0o644);
+    let loaded = Config::load(files.path("pool.toml")).unwrap();
+    assert_eq!(
+        loaded.warnings.to_string().replace(&files.here(), "DIR"),
+        "warning: DIR/pool.toml:7: nts-pool-ke-server.key-exchange-servers[1].auth-token: this file \
+         holds a secret and every user of this machine can read it; run `chmod o-r \
+         'DIR/pool.toml'`"
+    );
+    files.write("pool.toml", &text, 0o640);
+    assert!(
+        Config::load(files.path("pool.toml"))
+            .unwrap()
+            .warnings
+            .is_empty()
+    );
+}
+
+#[test]
+fn a_token_beside_a_dialect_without_tokens_is_noted() {
+    let files = Files::new();
+    let source =
+        format!(r#"{{ domain = "a.test", auth-token = "{GOOD_TOKEN}", dialect = "draft-mtls" }}"#);
+    assert_eq!(
+        files.warnings(&with_sources(&source, "")),
+        "warning: pool.toml:7: nts-pool-ke-server.key-exchange-servers[1].dialect = \
+         \"draft-mtls\": the token is not used: this dialect proves itself by client certificate \
+         only; take the token out, or write \"draft-token\""
+    );
+}
+
+#[test]
+fn the_upstream_pair_comes_whole_or_not_at_all() {
+    let files = Files::new();
+    let more = "upstream-private-key-path = \"DIR/end.key\"";
+    assert_eq!(
+        files.problems(&with_sources(ONE_SOURCE, more)),
+        "error: pool.toml:1: nts-pool-ke-server.upstream-certificate-chain-path: missing; add \
+         `upstream-certificate-chain-path = …` to this section"
+    );
+}
+
+#[test]
+fn the_authority_mode_decides_whether_a_file_is_needed() {
+    let files = Files::new();
+    let text = with_sources(ONE_SOURCE, "certificate-authority-mode = \"system\"");
+    assert_eq!(
+        files.problems(&text),
+        "error: pool.toml:3: nts-pool-ke-server.certificate-authority-path: not read with \
+         `certificate-authority-mode = \"system\"`; take it out, or write \"system-and-file\""
+    );
+    let without = |mode: &str| {
+        let text = with_sources(
+            ONE_SOURCE,
+            &format!("certificate-authority-mode = {mode:?}"),
+        );
+        text.replace("certificate-authority-path = \"DIR/ca.pem\"", "")
+    };
+    assert_eq!(
+        files.problems(&without("system-and-file")),
+        "error: pool.toml:1: nts-pool-ke-server.certificate-authority-path: missing; add \
+         `certificate-authority-path = …` to this section"
+    );
+}
+
+#[test]
+fn a_missing_file_is_a_problem_too() {
+    let problems = Config::load("/nonexistent/pool.toml").unwrap_err();
+    assert_eq!(
+        problems.to_string(),
+        "error: /nonexistent/pool.toml: there is no file `/nonexistent/pool.toml`; correct the \
+         path: a relative one counts from the working directory"
+    );
+}

@@ -206,3 +206,6 @@ impl Keeper {
         }
     }
 }
+
+#[cfg(test)]
+mod tests;

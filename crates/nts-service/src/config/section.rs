@@ -93,6 +93,13 @@ impl<'d> Section<'d> {
             .is_some_and(|value| value.get_ref().is_table())
     }
 
+    /// Whether the key is there and a list without entries.
+    pub fn is_empty_list(&self, key: &'static str) -> bool {
+        self.get(key)
+            .and_then(|value| value.get_ref().as_array())
+            .is_some_and(|list| list.is_empty())
+    }
+
     /// A table that may be left out.
     pub fn section(&self, key: &'static str) -> Option<Section<'d>> {
         let value = self.get(key)?;
