@@ -3,6 +3,7 @@
 //! What never happens here: deciding what a key of the configuration means, or serving anybody.
 
 use std::path::{Path, PathBuf};
+use std::time::Instant;
 
 use nts_service::config::Problems;
 use nts_service::exit::ExitCode;
@@ -10,8 +11,9 @@ use nts_service::notify;
 use nts_service::signals::{Signal, Signals};
 use nts_service::telemetry::logging::{self, Level, Log};
 
-use crate::client::{Client, ClientError};
+use crate::client::Client;
 use crate::config::{self, Config, Loaded};
+use crate::observe::{self, ObservationSocket};
 use crate::time_source::{StartError, TimeSource};
 
 /// What the command line says.
@@ -123,8 +125,6 @@ enum RunError {
     Signals(#[source] std::io::Error),
     #[error(transparent)]
     Servers(#[from] StartError),
-    #[error(transparent)]
-    Client(#[from] ClientError),
     #[error("{0}")]
     Observation(#[source] std::io::Error),
 }
@@ -132,7 +132,7 @@ enum RunError {
 impl RunError {
     fn exit_code(&self) -> ExitCode {
         match self {
-            Self::Servers(StartError::Keys(_)) | Self::Client(_) => ExitCode::Config,
+            Self::Servers(StartError::Keys(_)) => ExitCode::Config,
             Self::Signals(_) | Self::Servers(_) | Self::Observation(_) => ExitCode::Software,
         }
     }
@@ -142,7 +142,7 @@ impl RunError {
 struct Daemon {
     time_source: TimeSource,
     client: Client,
-    observation: Option<crate::observe::ObservationSocket>,
+    observation: Option<ObservationSocket>,
 }
 
 impl Daemon {
@@ -166,12 +166,29 @@ impl Daemon {
 
     fn start(config: &Config) -> Result<Self, RunError> {
         let time_source = TimeSource::start(config)?;
-        let client = Client::spawn(&config.sources)?;
+        let client = Client::spawn(&config.sources);
+        let observation = Self::observe(config, &time_source, &client)?;
         Ok(Self {
             time_source,
             client,
-            observation: None,
+            observation,
         })
+    }
+
+    fn observe(
+        config: &Config,
+        time_source: &TimeSource,
+        client: &Client,
+    ) -> Result<Option<ObservationSocket>, RunError> {
+        let Some(path) = &config.observability.observation_path else {
+            return Ok(None);
+        };
+        let snapshot =
+            observe::snapshot(Instant::now(), &config.synchronization, time_source, client);
+        let permissions = config.observability.observation_permissions;
+        ObservationSocket::bind(path, permissions, snapshot)
+            .map(Some)
+            .map_err(RunError::Observation)
     }
 
     /// SIGHUP: the log file anew, certificates and tokens anew. What is wrong is said, and the

@@ -31,8 +31,18 @@ impl Pki {
 
     /// Makes a certificate for `name` in `NAME.pem` with its key in `NAME.key` (mode 0600).
     pub(crate) fn issue(&self, name: &str) -> Issued {
+        self.issue_with(name, |_| {})
+    }
+
+    /// The same with something changed.
+    pub(crate) fn issue_with(
+        &self,
+        name: &str,
+        change: impl FnOnce(&mut CertificateParams),
+    ) -> Issued {
         let key = KeyPair::generate().unwrap();
-        let params = CertificateParams::new(vec![name.to_owned()]).unwrap();
+        let mut params = CertificateParams::new(vec![name.to_owned()]).unwrap();
+        change(&mut params);
         let certificate = params.signed_by(&key, &self.authority).unwrap();
         let (chain_path, key_path) = (
             self.path(&format!("{name}.pem")),

@@ -7,31 +7,71 @@
 //! What never happens here: touching the clock. The client measures and reports.
 
 mod board;
+mod connect;
+mod key_exchange;
+mod net;
+mod nursery;
+mod row;
+mod source;
+mod spawner;
+#[cfg(test)]
+mod tests;
+mod timebase;
 
+use std::fmt;
 use std::sync::Arc;
+
+use tokio::task::JoinSet;
 
 pub use board::Board;
 
-use crate::config::SourceConfig;
+use crate::config::{SourceConfig, SourceMode};
+use spawner::{Base, Common, KeyedSpawner, PlainSpawner};
+
+/// Number of a source, never used twice in one run of the daemon.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+struct SourceId(u64);
+
+impl fmt::Display for SourceId {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        self.0.fmt(f)
+    }
+}
 
 /// The running client. Dropping it stops all its tasks.
 #[derive(Debug)]
 pub struct Client {
     board: Arc<Board>,
-    _tasks: tokio::task::JoinSet<()>,
+    _spawners: JoinSet<()>,
 }
 
 impl Client {
     /// Starts one spawner per source. Must be called inside a Tokio runtime.
-    ///
-    /// # Errors
-    /// If the certificate roots for an `nts` or `nts-pool` source cannot be set up.
-    pub fn spawn(sources: &[SourceConfig]) -> Result<Self, ClientError> {
-        let _ = sources;
-        Ok(Self {
-            board: Arc::default(),
-            _tasks: tokio::task::JoinSet::new(),
-        })
+    #[must_use]
+    pub fn spawn(sources: &[SourceConfig]) -> Self {
+        let board = Arc::new(Board::default());
+        let common = Arc::new(Common::new(Arc::clone(&board)));
+        let mut spawners = JoinSet::new();
+        for (index, config) in sources.iter().enumerate() {
+            let base = Base::new(Arc::clone(&common), index, config);
+            let remote = config.address.clone();
+            match &config.mode {
+                SourceMode::Server => spawners.spawn(PlainSpawner::single(base, remote).run()),
+                SourceMode::Pool { count, ignore } => {
+                    spawners.spawn(PlainSpawner::pool(base, remote, *count, ignore.clone()).run())
+                }
+                SourceMode::Nts { trust } => {
+                    spawners.spawn(KeyedSpawner::new(base, remote, trust, None).run())
+                }
+                SourceMode::NtsPool { count, trust } => {
+                    spawners.spawn(KeyedSpawner::new(base, remote, trust, Some(*count)).run())
+                }
+            };
+        }
+        Self {
+            board,
+            _spawners: spawners,
+        }
     }
 
     /// What the client knows, for reports.
@@ -39,17 +79,4 @@ impl Client {
     pub fn board(&self) -> Arc<Board> {
         Arc::clone(&self.board)
     }
-}
-
-/// Why the client cannot start.
-#[derive(Debug, thiserror::Error)]
-pub enum ClientError {
-    /// No certificate of a server could be checked.
-    #[error("the certificate roots for source {source_name} cannot be used: {reason}")]
-    Roots {
-        /// The source's address as configured.
-        source_name: String,
-        /// What is wrong with them.
-        reason: String,
-    },
 }

@@ -1,1 +1,146 @@
-//! What `ntp-ctl` does: `validate` and `status`.
+//! What `ntp-ctl` does: `validate` checks a configuration file, `status` shows the state of a
+//! running daemon.
+//!
+//! What never happens here: changing anything, in the daemon, on disk or of the clock.
+
+mod plain;
+mod prometheus;
+mod status;
+mod table;
+mod units;
+mod validate;
+
+use std::ffi::OsString;
+use std::io;
+use std::path::PathBuf;
+
+use clap::{ArgAction, Parser, Subcommand, ValueEnum};
+use nts_service::exit::ExitCode;
+
+use crate::config::DEFAULT_PATH;
+
+/// Checks the configuration of ntp-daemon and shows its state.
+#[derive(Debug, Parser)]
+#[command(name = "ntp-ctl", version, disable_version_flag = true)]
+struct Arguments {
+    /// Configuration file of the daemon
+    #[arg(short, long, global = true, value_name = "PATH", default_value = DEFAULT_PATH)]
+    config: PathBuf,
+
+    /// Print the version
+    #[arg(short, long, action = ArgAction::Version)]
+    version: Option<bool>,
+
+    #[command(subcommand)]
+    command: Command,
+}
+
+#[derive(Debug, Subcommand)]
+enum Command {
+    /// Check a configuration file and all files that it names
+    Validate,
+    /// Show what a running daemon measures and serves
+    Status {
+        /// How to print it
+        #[arg(short, long, value_enum, default_value_t = Format::Plain)]
+        format: Format,
+        /// The same as `--format json`
+        #[arg(long, conflicts_with = "format")]
+        json: bool,
+    },
+}
+
+/// How `status` prints.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
+enum Format {
+    /// A table for people
+    Plain,
+    /// Metrics as Prometheus reads them
+    Prometheus,
+    /// The document of the observation socket
+    Json,
+}
+
+/// Runs `ntp-ctl` with the arguments of the process, its first being the program's name.
+///
+/// Gives 0 when all is well, 1 when a check found a problem or the daemon could not be reached,
+/// 2 for arguments that make no sense.
+#[must_use]
+pub fn run(arguments: impl IntoIterator<Item = OsString>) -> ExitCode {
+    let arguments = match Arguments::try_parse_from(arguments) {
+        Ok(arguments) => arguments,
+        Err(error) => {
+            // A closed output is no reason to fail differently.
+            let _ = error.print();
+            return exit_code(&error);
+        }
+    };
+    match arguments.command {
+        Command::Validate => validate::validate(&arguments.config, &mut io::stderr()),
+        Command::Status { format, json } => {
+            let format = if json { Format::Json } else { format };
+            status::status(
+                &arguments.config,
+                format,
+                &mut io::stdout(),
+                &mut io::stderr(),
+            )
+        }
+    }
+}
+
+/// Help and the version come as errors too.
+fn exit_code(error: &clap::Error) -> ExitCode {
+    if error.use_stderr() {
+        ExitCode::Usage
+    } else {
+        ExitCode::Success
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn parse(line: &str) -> Result<Arguments, clap::Error> {
+        Arguments::try_parse_from(line.split_whitespace())
+    }
+
+    fn code(line: &str) -> ExitCode {
+        exit_code(&parse(line).unwrap_err())
+    }
+
+    #[test]
+    fn all_spellings_of_the_configuration_file() {
+        for line in [
+            "ntp-ctl validate -c a.toml",
+            "ntp-ctl validate -ca.toml",
+            "ntp-ctl -c a.toml validate",
+            "ntp-ctl validate --config a.toml",
+            "ntp-ctl validate --config=a.toml",
+        ] {
+            assert_eq!(
+                parse(line).unwrap().config,
+                PathBuf::from("a.toml"),
+                "{line}"
+            );
+        }
+        let default = parse("ntp-ctl status").unwrap().config;
+        assert_eq!(default, PathBuf::from("/etc/ntpd-rs/ntp.toml"));
+    }
+
+    #[test]
+    fn arguments_that_make_no_sense_are_2_and_help_is_0() {
+        for line in [
+            "ntp-ctl",
+            "ntp-ctl launch",
+            "ntp-ctl status -f xml",
+            "ntp-ctl status --json -f plain",
+        ] {
+            assert_eq!(code(line), ExitCode::Usage, "{line}");
+        }
+        for line in ["ntp-ctl --help", "ntp-ctl -v", "ntp-ctl status -h"] {
+            assert_eq!(code(line), ExitCode::Success, "{line}");
+        }
+    }
+}

@@ -138,6 +138,16 @@ impl KeServer {
         &self.shared.stats
     }
 
+    /// Tells [`address`](Self::address) and counters at any time, as long as anybody asks.
+    pub(crate) fn watch(&self) -> impl Fn() -> (SocketAddr, KeStatsSnapshot) + use<> {
+        let (configured, bound, shared) = (
+            self.configured,
+            Arc::clone(&self.bound),
+            Arc::clone(&self.shared),
+        );
+        move || (*bound.get().unwrap_or(&configured), shared.stats.snapshot())
+    }
+
     /// Waits, after the shutdown, until no connection is left.
     pub async fn finished(mut self) {
         if let Some(task) = self.task.take()

@@ -3,7 +3,10 @@
 //! The observer looks, it never takes part: nothing in the daemon waits for it, and no byte that
 //! it is sent changes anything.
 
+mod collect;
 mod socket;
 pub mod state;
 
+pub use collect::snapshot;
+pub(crate) use collect::timestamp;
 pub use socket::{MAX_DOCUMENT, ObservationSocket, Snapshot, read_state};

@@ -25,7 +25,7 @@ pub(crate) fn now() -> NtpTimestamp {
 }
 
 /// A time that the kernel gave.
-pub(super) fn from_kernel(time: TimeSpec) -> NtpTimestamp {
+pub(crate) fn from_kernel(time: TimeSpec) -> NtpTimestamp {
     timestamp(time.tv_sec(), time.tv_nsec().try_into().unwrap_or(0))
 }
 

@@ -90,6 +90,16 @@ impl Server {
     pub fn stats(&self) -> &Arc<Stats> {
         &self.stats
     }
+
+    /// Tells [`address`](Self::address) and counters at any time, as long as anybody asks.
+    pub(crate) fn watch(&self) -> impl Fn() -> (SocketAddr, StatsSnapshot) + use<> {
+        let (configured, bound, stats) = (
+            self.configured,
+            Arc::clone(&self.bound),
+            Arc::clone(&self.stats),
+        );
+        move || (*bound.get().unwrap_or(&configured), stats.snapshot())
+    }
 }
 
 impl Drop for Server {

@@ -1,0 +1,105 @@
+//! One remote's row on the board: its measurements in a filter, and what is to be said about it.
+
+use std::net::SocketAddr;
+
+use ntp_sync::filter::SampleFilter;
+use nts_proto::association::{Measurement, Status};
+use nts_proto::time::NtpDuration;
+
+use super::SourceId;
+use crate::observe::state::{SourceCondition, SourceMode, SourceState};
+use crate::observe::timestamp;
+
+/// What does not change while a source runs.
+#[derive(Clone, Debug)]
+pub(super) struct Facts {
+    /// The configured source's address.
+    pub(super) name: String,
+    /// Its mode.
+    pub(super) mode: SourceMode,
+    /// Name of the remote.
+    pub(super) remote_name: String,
+    /// Address of the remote.
+    pub(super) address: SocketAddr,
+}
+
+/// What is known about a remote.
+#[derive(Debug)]
+pub(super) struct Row {
+    facts: Facts,
+    filter: SampleFilter,
+    last: Option<Measurement>,
+    unusable: bool,
+    error: Option<String>,
+}
+
+impl Row {
+    pub(super) fn new(facts: Facts) -> Self {
+        Self {
+            facts,
+            filter: SampleFilter::default(),
+            last: None,
+            unusable: false,
+            error: None,
+        }
+    }
+
+    /// Takes a measurement: all is well.
+    pub(super) fn add(&mut self, measurement: &Measurement) {
+        self.filter.add(measurement);
+        self.last = Some(*measurement);
+        self.unusable = false;
+        self.error = None;
+    }
+
+    /// Notes an answer that gives no time to use.
+    pub(super) fn set_unusable(&mut self, why: &str) {
+        self.unusable = true;
+        self.error = Some(why.to_owned());
+    }
+
+    /// Notes what went wrong.
+    pub(super) fn set_error(&mut self, error: impl Into<String>) {
+        self.error = Some(error.into());
+    }
+
+    /// The row as it is shown.
+    pub(super) fn state(&self, status: Status, id: SourceId) -> SourceState {
+        let estimate = self.filter.estimate();
+        let last = self.last.as_ref();
+        let seconds = NtpDuration::as_seconds_f64;
+        SourceState {
+            offset: estimate.map(|it| seconds(it.offset)),
+            uncertainty: estimate.map(|it| seconds(it.uncertainty)),
+            delay: estimate.map(|it| seconds(it.delay)),
+            remote_delay: last.map(|it| seconds(it.root_delay.into())),
+            remote_uncertainty: last.map(|it| seconds(it.root_dispersion.into())),
+            last_update: last.map(|it| timestamp(it.time)),
+            unanswered_polls: status.reach.unanswered_polls(),
+            poll_interval: status.poll,
+            nts_cookies: status.cookies,
+            name: self.facts.name.clone(),
+            address: self.facts.address,
+            id: id.0,
+            mode: self.facts.mode,
+            remote_name: self.facts.remote_name.clone(),
+            state: self.condition(status),
+            authenticated: last.is_some_and(|it| it.authenticated),
+            stratum: last.map(|it| it.stratum),
+            reference_id: last.map(|it| u32::from_be_bytes(it.reference_id.to_bytes())),
+            reach: status.reach.bits(),
+            jitter: estimate.map(|it| seconds(it.jitter)),
+            next_poll_seconds: None,
+            last_error: self.error.clone(),
+        }
+    }
+
+    fn condition(&self, status: Status) -> SourceCondition {
+        match (status.reach.is_reachable(), self.last.is_some()) {
+            (true, _) if self.unusable => SourceCondition::Unusable,
+            (true, true) => SourceCondition::Reachable,
+            (false, true) => SourceCondition::Unreachable,
+            (_, false) => SourceCondition::Starting,
+        }
+    }
+}

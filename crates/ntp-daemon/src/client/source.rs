@@ -1,0 +1,311 @@
+//! The task of one remote: it sends what the association wants sent, hands in what comes back, and
+//! keeps the remote's row on the board.
+//!
+//! What never happens here: a rule of the protocol (they are in `nts_proto::association`), a key
+//! exchange, or a change of the clock.
+
+use std::io;
+use std::net::{IpAddr, SocketAddr};
+use std::time::Duration;
+
+use nts_proto::association::{
+    Association, DatagramOutcome, KeyReason, Kiss, Measurement, NtsSession, TimerAction,
+    UnusableReason,
+};
+use nts_proto::ntp::header::{KissCode, ReferenceId};
+use nts_proto::time::NtpTimestamp;
+use tokio::sync::mpsc;
+use tokio::time::Instant;
+
+use super::SourceId;
+use super::board::Place;
+use super::net::{ExchangeSocket, is_offline};
+use super::row::{Facts, Row};
+use super::spawner::LossReason;
+use super::timebase::{Timebase, wait_until};
+
+/// How long an answer is waited for.
+const ANSWER_LIMIT: Duration = Duration::from_secs(5);
+
+/// Greatest datagram in octets that is read; no genuine answer is longer than our requests.
+const MAX_DATAGRAM: usize = 2048;
+
+/// What a running source tells its spawner.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum SourceEvent {
+    /// The first good answer since the start or since new keys.
+    Answered,
+    /// It wants new keys, and goes on meanwhile.
+    KeysWanted(KeyReason),
+    /// It does not want new keys any more: its own are good after all.
+    KeysUnwanted,
+}
+
+/// One remote.
+pub(super) struct Source {
+    pub(super) id: SourceId,
+    pub(super) address: SocketAddr,
+    pub(super) association: Association,
+    pub(super) facts: Facts,
+    pub(super) place: Place,
+    pub(super) timebase: Timebase,
+    /// To the spawner.
+    pub(super) events: mpsc::Sender<(SourceId, SourceEvent)>,
+    /// New keys from the spawner.
+    pub(super) keys: mpsc::Receiver<NtsSession>,
+}
+
+impl Source {
+    /// Runs until the source is lost.
+    pub(super) async fn run(self) -> LossReason {
+        let row = Row::new(self.facts.clone());
+        let mut running = Running {
+            source: self,
+            row,
+            exchange: None,
+            answered: false,
+            keys_wanted: false,
+            offline: false,
+        };
+        loop {
+            if let Some(reason) = running.step().await {
+                return reason;
+            }
+        }
+    }
+}
+
+/// The request that is out.
+struct Exchange {
+    socket: ExchangeSocket,
+    until: Instant,
+}
+
+struct Running {
+    source: Source,
+    row: Row,
+    exchange: Option<Exchange>,
+    /// The spawner knows of an answer since the start or since new keys.
+    answered: bool,
+    /// The spawner was told that new keys are wanted.
+    keys_wanted: bool,
+    /// The last request could not be sent for want of a network.
+    offline: bool,
+}
+
+impl Running {
+    /// Does what is due, then waits for one thing to happen. Gives the reason when all is over.
+    async fn step(&mut self) -> Option<LossReason> {
+        if let Some(reason) = self.work().await {
+            return Some(reason);
+        }
+        self.report();
+        let timer = self.source.association.next_timer();
+        let timer = timer.and_then(|time| self.source.timebase.instant(time));
+        let mut buffer = [0; MAX_DATAGRAM];
+        tokio::select! {
+            () = wait_until(timer) => None,
+            received = receive(self.exchange.as_ref(), &mut buffer) => {
+                self.handle_received(received, &buffer).await
+            }
+            session = self.source.keys.recv() => {
+                // Without a spawner there is nobody to find successors.
+                let Some(session) = session else { return Some(LossReason::Offline) };
+                self.source.association.handle_keys(self.source.timebase.now(), session);
+                self.answered = false;
+                self.keys_wanted = false;
+                None
+            }
+        }
+    }
+
+    async fn work(&mut self) -> Option<LossReason> {
+        loop {
+            let now = self.source.timebase.now();
+            let action = self.source.association.handle_timer(now, &mut rand::rng());
+            match action {
+                TimerAction::Send(datagram) => self.send(datagram.as_ref()).await,
+                TimerAction::NeedKeys(reason) => {
+                    self.row.set_error(explain_keys(reason));
+                    self.keys_wanted = true;
+                    self.tell(SourceEvent::KeysWanted(reason)).await;
+                }
+                TimerAction::Unreachable if self.offline => return Some(LossReason::Offline),
+                TimerAction::Unreachable => return Some(LossReason::Unreachable),
+                TimerAction::Demobilize(_) => return Some(LossReason::Refused),
+                TimerAction::Wait => return None,
+            }
+        }
+    }
+
+    async fn tell(&self, event: SourceEvent) {
+        // If the spawner is gone, so is this task in a moment.
+        let _ = self.source.events.send((self.source.id, event)).await;
+    }
+
+    async fn send(&mut self, datagram: &[u8]) {
+        self.exchange = None;
+        match open_and_send(self.source.address, datagram).await {
+            Ok((socket, transmitted)) => {
+                self.offline = false;
+                self.source.association.handle_sent(transmitted);
+                self.exchange = Some(Exchange {
+                    socket,
+                    until: Instant::now() + ANSWER_LIMIT,
+                });
+            }
+            Err(error) => {
+                self.offline = is_offline(&error);
+                self.row.set_error(format!("cannot send: {error}"));
+            }
+        }
+    }
+
+    /// Takes a datagram, or the end of the wait for one.
+    async fn handle_received(
+        &mut self,
+        received: Option<io::Result<(usize, NtpTimestamp)>>,
+        buffer: &[u8],
+    ) -> Option<LossReason> {
+        let Some(Ok((length, received))) = received else {
+            self.exchange = None;
+            return None;
+        };
+        let exchange = self.exchange.as_ref()?;
+        if let Some(transmitted) = exchange.socket.transmit_stamp() {
+            self.source.association.handle_sent(transmitted);
+        }
+        let now = self.source.timebase.now();
+        let datagram = buffer.get(..length).unwrap_or_default();
+        let outcome =
+            self.source
+                .association
+                .handle_datagram(now, received, datagram, &own_reference_ids());
+        match outcome {
+            DatagramOutcome::Measurement(measurement) => self.take(&measurement).await,
+            DatagramOutcome::Unusable(reason) => {
+                self.exchange = None;
+                self.row.set_unusable(explain_unusable(reason));
+                self.note_answer().await;
+            }
+            DatagramOutcome::Kiss(kiss) => self.note_kiss(kiss),
+            DatagramOutcome::Demobilize(_) => return Some(LossReason::Refused),
+            // Perhaps forged: the genuine answer may still come.
+            DatagramOutcome::Ignored(reason) => {
+                tracing::debug!(source = %self.source.facts.name, address = %self.source.address, ?reason, "ignored a datagram");
+            }
+        }
+        None
+    }
+
+    async fn take(&mut self, measurement: &Measurement) {
+        self.exchange = None;
+        self.row.add(measurement);
+        if !self.answered {
+            tracing::info!(
+                source = %self.source.facts.name,
+                address = %self.source.address,
+                stratum = measurement.stratum,
+                authenticated = measurement.authenticated,
+                offset_seconds = measurement.offset.as_seconds_f64(),
+                delay_seconds = measurement.delay.as_seconds_f64(),
+                "source answers"
+            );
+        }
+        self.note_answer().await;
+    }
+
+    async fn note_answer(&mut self) {
+        if self.keys_wanted && self.source.association.status().keys_wanted.is_none() {
+            self.keys_wanted = false;
+            self.tell(SourceEvent::KeysUnwanted).await;
+        }
+        if !self.answered {
+            self.answered = true;
+            self.tell(SourceEvent::Answered).await;
+        }
+    }
+
+    /// A kiss that ends nothing. Its text is for the row; the association drew the conclusions.
+    fn note_kiss(&mut self, kiss: Kiss) {
+        tracing::debug!(source = %self.source.facts.name, address = %self.source.address, ?kiss, "kiss code");
+        if let Some(text) = explain_kiss(kiss) {
+            self.row.set_error(text);
+        }
+    }
+
+    fn report(&self) {
+        let next = self.source.association.next_timer();
+        let next = next.and_then(|time| self.source.timebase.instant(time));
+        let state = self
+            .row
+            .state(self.source.association.status(), self.source.id);
+        self.source.place.put(state, next);
+    }
+}
+
+async fn open_and_send(
+    address: SocketAddr,
+    datagram: &[u8],
+) -> io::Result<(ExchangeSocket, NtpTimestamp)> {
+    let socket = ExchangeSocket::connect(address).await?;
+    let transmitted = socket.send(datagram).await?;
+    Ok((socket, transmitted))
+}
+
+/// The next datagram of the exchange; `None` when its time is over. Waits for ever without one.
+async fn receive(
+    exchange: Option<&Exchange>,
+    buffer: &mut [u8],
+) -> Option<io::Result<(usize, NtpTimestamp)>> {
+    match exchange {
+        Some(exchange) => tokio::time::timeout_at(exchange.until, exchange.socket.receive(buffer))
+            .await
+            .ok(),
+        None => std::future::pending().await,
+    }
+}
+
+/// Reference ids of this machine's addresses, by which a source is found out that is synchronised
+/// to us. Those of IPv6 addresses are digests and left out; so is the loopback address, which a
+/// remote may truthfully give as its own reference.
+fn own_reference_ids() -> Vec<ReferenceId> {
+    let Ok(interfaces) = nix::ifaddrs::getifaddrs() else {
+        return Vec::new();
+    };
+    let addresses =
+        interfaces.filter_map(|interface| Some(interface.address?.as_sockaddr_in()?.ip()));
+    addresses
+        .filter(|address| !IpAddr::V4(*address).is_loopback())
+        .map(ReferenceId::from_ipv4)
+        .collect()
+}
+
+fn explain_keys(reason: KeyReason) -> &'static str {
+    match reason {
+        KeyReason::OutOfCookies => "no cookies left; a new key exchange is under way",
+        KeyReason::NtsNak => {
+            "the server cannot read our cookies any more; a new key exchange is under way"
+        }
+        KeyReason::KeyAge => "the keys are old; a new key exchange is under way",
+    }
+}
+
+fn explain_unusable(reason: UnusableReason) -> &'static str {
+    match reason {
+        UnusableReason::Unsynchronized => "the server says that its own clock is not synchronised",
+        UnusableReason::Loop => "the server gets its time from this machine",
+        UnusableReason::NoSendTime => "an answer could not be timed",
+    }
+}
+
+fn explain_kiss(kiss: Kiss) -> Option<&'static str> {
+    match kiss.code {
+        KissCode::Rate => Some("the server asks for fewer requests"),
+        KissCode::Deny | KissCode::Restrict => {
+            Some("the server seems to refuse service (not authenticated)")
+        }
+        KissCode::NtsNak => Some("the server says that it cannot read our cookies"),
+        KissCode::Init | KissCode::Step | KissCode::Other(_) => None,
+    }
+}

@@ -1,0 +1,293 @@
+//! What an `nts` or `nts-pool` source owes, holds and tries next. Pure: time and randomness are
+//! arguments; the shell in `mod.rs` carries out what [`KeyedPlan::next`] says.
+//!
+//! Rules: draft-ietf-ntp-nts-keyexchange-pool (deny records), RFC 8915 §4.2 (waits between key
+//! exchanges) and §5.7 (a NAK leads to a new key exchange, while the old keys stay in use).
+
+use std::net::SocketAddr;
+use std::time::Duration;
+
+use nts_proto::association::KeyReason;
+use nts_proto::association::backoff::KeyExchangeBackoff;
+use nts_proto::ke::name::NtpServerName;
+use nts_proto::time::MonotonicTime;
+use rand::Rng;
+
+use super::memory::{Fault, Memory};
+use super::{LossReason, Step};
+use crate::client::SourceId;
+
+/// Greatest number of names in one request.
+const MAX_DENIED: usize = 32;
+
+/// Greatest size of all deny records of one request in octets, so that the request stays below
+/// the 1024 that every server takes (RFC 8915 §4).
+const MAX_DENIED_OCTETS: usize = 960;
+
+/// What becomes of a completed key exchange.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(super) enum Verdict {
+    /// Start a source with the number that was passed, after stopping `replaces`.
+    Start {
+        /// A source that needed new keys and got a successor.
+        replaces: Option<SourceId>,
+    },
+    /// Give the new keys to this source.
+    Renew(SourceId),
+    /// Throw the keys away: this counts as a failed try.
+    Discard {
+        /// What is wrong with the server that was named.
+        why: Unwanted,
+        /// Time until the next try.
+        wait: Duration,
+    },
+}
+
+/// Why a server is not taken.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Unwanted {
+    /// A source with that name is held.
+    SameName,
+    /// A source at that address and port is held, under another name.
+    SameAddress,
+    /// It denied service less than a day ago.
+    Refused,
+}
+
+#[derive(Debug)]
+struct Held {
+    id: SourceId,
+    name: NtpServerName,
+    address: SocketAddr,
+    /// An authenticated answer came since the last key exchange.
+    proved: bool,
+    needs_keys: bool,
+}
+
+/// The state of one `nts` or `nts-pool` source.
+#[derive(Debug)]
+pub(super) struct KeyedPlan {
+    wanted: usize,
+    pool: bool,
+    held: Vec<Held>,
+    memory: Memory,
+    backoff: KeyExchangeBackoff,
+    not_before: MonotonicTime,
+}
+
+impl KeyedPlan {
+    /// One source from one server.
+    pub(super) fn single() -> Self {
+        Self::new(1, false)
+    }
+
+    /// Up to `count` different sources from a pool.
+    pub(super) fn pool(count: usize) -> Self {
+        Self::new(count, true)
+    }
+
+    fn new(wanted: usize, pool: bool) -> Self {
+        Self {
+            wanted,
+            pool,
+            held: Vec::new(),
+            memory: Memory::default(),
+            backoff: KeyExchangeBackoff::new(),
+            not_before: MonotonicTime::default(),
+        }
+    }
+
+    /// What to do at `now`.
+    pub(super) fn next(&self, now: MonotonicTime) -> Step {
+        let something_to_do =
+            self.held.len() < self.wanted || self.held.iter().any(|held| held.needs_keys);
+        if !something_to_do {
+            Step::Rest
+        } else if now >= self.not_before {
+            Step::Try
+        } else {
+            Step::Wait(self.not_before)
+        }
+    }
+
+    /// How many sources are held.
+    pub(super) fn held(&self) -> usize {
+        self.held.len()
+    }
+
+    /// The names that the pool should not give: those held, then those remembered, newest first.
+    /// A held source that wants new keys for no fault of its server may be given again.
+    pub(super) fn denied(&self, now: MonotonicTime) -> Vec<NtpServerName> {
+        if !self.pool {
+            return Vec::new();
+        }
+        let held = self.held.iter();
+        let live = held.filter(|held| !held.needs_keys).map(|held| &held.name);
+        let mut octets = 0;
+        let mut denied: Vec<NtpServerName> = Vec::new();
+        for name in live.chain(self.memory.names(now)) {
+            octets += 4 + name.as_str().len();
+            if denied.len() == MAX_DENIED || octets > MAX_DENIED_OCTETS {
+                break;
+            }
+            if !denied.iter().any(|denied| denied.same_host(name)) {
+                denied.push(name.clone());
+            }
+        }
+        denied
+    }
+
+    /// Takes the result of a key exchange: the server it named and the number `id` that a new
+    /// source would get.
+    pub(super) fn handle_keys(
+        &mut self,
+        id: SourceId,
+        name: &NtpServerName,
+        address: SocketAddr,
+        now: MonotonicTime,
+        rng: &mut impl Rng,
+    ) -> Verdict {
+        if let Some(why) = self.unwanted(name, address, now) {
+            let wait = self.handle_failure(true, now, rng);
+            return Verdict::Discard { why, wait };
+        }
+        self.memory.forget(name);
+        let same = |held: &&mut Held| held.name.same_host(name) && held.address == address;
+        if let Some(held) = self.held.iter_mut().find(same) {
+            held.needs_keys = false;
+            held.proved = false;
+            return Verdict::Renew(held.id);
+        }
+        let replaces = self.replaceable(name, address);
+        self.held.retain(|held| Some(held.id) != replaces);
+        self.held.push(Held {
+            id,
+            name: name.clone(),
+            address,
+            proved: false,
+            needs_keys: false,
+        });
+        Verdict::Start { replaces }
+    }
+
+    fn unwanted(
+        &self,
+        name: &NtpServerName,
+        address: SocketAddr,
+        now: MonotonicTime,
+    ) -> Option<Unwanted> {
+        let mut satisfied = self.held.iter().filter(|held| !held.needs_keys);
+        if satisfied.clone().any(|held| held.name.same_host(name)) {
+            Some(Unwanted::SameName)
+        } else if satisfied.any(|held| held.address == address) {
+            Some(Unwanted::SameAddress)
+        } else if self.memory.fault(name, now) == Some(Fault::Refused) {
+            Some(Unwanted::Refused)
+        } else {
+            None
+        }
+    }
+
+    /// The source whose place a new one takes: the same host under a new address or name, else,
+    /// when all places are taken, the first that needs keys.
+    fn replaceable(&self, name: &NtpServerName, address: SocketAddr) -> Option<SourceId> {
+        let mut waiting = self.held.iter().filter(|held| held.needs_keys);
+        let full = self.held.len() >= self.wanted;
+        waiting
+            .clone()
+            .find(|held| held.name.same_host(name) || held.address == address)
+            .or_else(|| waiting.next().filter(|_| full))
+            .map(|held| held.id)
+    }
+
+    /// Notes a failed try. `nothing_left` says that the pool seems to have no server that we do
+    /// not deny: then the name remembered longest is forgotten. Gives the time until the next try.
+    pub(super) fn handle_failure(
+        &mut self,
+        nothing_left: bool,
+        now: MonotonicTime,
+        rng: &mut impl Rng,
+    ) -> Duration {
+        if nothing_left {
+            self.memory.forget_oldest();
+        }
+        let wait = self.backoff.fail(rng);
+        self.not_before = self.not_before.max(now + wait);
+        wait
+    }
+
+    /// Notes that a source got an authenticated answer. The first one after a key exchange is
+    /// what resets the waits (RFC 8915 §4.2).
+    pub(super) fn handle_authenticated(&mut self, id: SourceId) {
+        if let Some(held) = self
+            .held
+            .iter_mut()
+            .find(|held| held.id == id && !held.proved)
+        {
+            held.proved = true;
+            self.backoff.reset();
+        }
+    }
+
+    /// Notes that a source wants new keys; it goes on meanwhile.
+    pub(super) fn handle_keys_wanted(
+        &mut self,
+        id: SourceId,
+        reason: KeyReason,
+        now: MonotonicTime,
+        rng: &mut impl Rng,
+    ) {
+        let Some(held) = self.held.iter_mut().find(|held| held.id == id) else {
+            return;
+        };
+        if held.needs_keys {
+            return;
+        }
+        held.needs_keys = true;
+        let proved = held.proved;
+        if self.pool && reason == KeyReason::NtsNak {
+            self.memory.remember(&held.name, Fault::Failed, now);
+        }
+        if !proved {
+            self.handle_failure(false, now, rng);
+        }
+    }
+
+    /// Notes that the keys of a source are good after all: what said otherwise was forged.
+    pub(super) fn handle_keys_unwanted(&mut self, id: SourceId) {
+        if let Some(held) = self.held.iter_mut().find(|held| held.id == id) {
+            held.needs_keys = false;
+            self.memory.forget(&held.name);
+        }
+    }
+
+    /// Notes that a source is gone. Of a pool, its name is denied for a while if it was its fault.
+    pub(super) fn handle_lost(
+        &mut self,
+        id: SourceId,
+        reason: LossReason,
+        now: MonotonicTime,
+        rng: &mut impl Rng,
+    ) {
+        let Some(index) = self.held.iter().position(|held| held.id == id) else {
+            return;
+        };
+        let held = self.held.swap_remove(index);
+        let fault = match reason {
+            LossReason::Refused => Some(Fault::Refused),
+            LossReason::Unreachable => Some(Fault::Failed),
+            LossReason::Offline => None,
+        };
+        if let Some(fault) = fault.filter(|_| self.pool) {
+            self.memory.remember(&held.name, fault, now);
+        }
+        let refused_by_the_only_one = !self.pool && reason == LossReason::Refused;
+        if !held.proved || refused_by_the_only_one {
+            self.handle_failure(false, now, rng);
+        }
+    }
+}
+
+#[cfg(test)]
+#[path = "keyed_tests.rs"]
+mod tests;

@@ -1,0 +1,207 @@
+//! One spawner per `[[source]]`: it knows how many remotes the source owes, finds them, and
+//! replaces those that are lost.
+//!
+//! What to do next is decided by pure plans ([`keyed`] for NTS, [`plain`] for NTP without
+//! authentication); here they meet sockets, tasks and logs. What never happens here: falling back
+//! from NTS to plain NTP.
+
+mod backoff;
+mod keyed;
+mod keyed_run;
+mod memory;
+mod plain;
+mod plain_run;
+
+use std::net::SocketAddr;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
+use std::time::Duration;
+
+use nts_proto::association::{Association, AssociationConfig, NtsSession, PollLimits};
+use nts_proto::time::MonotonicTime;
+use rand::RngExt;
+use tokio::time::Instant;
+
+use super::SourceId;
+use super::board::Board;
+use super::nursery::Nursery;
+use super::row::Facts;
+use super::source::Source;
+use super::timebase::Timebase;
+use crate::config::SourceConfig;
+use crate::observe::state::{ConfiguredSourceState, SourceMode};
+use crate::server::clock;
+
+pub(super) use keyed_run::KeyedSpawner;
+pub(super) use plain_run::PlainSpawner;
+
+/// Shortest and longest pause before the first poll of a source, in milliseconds, so that many
+/// sources do not speak all at once.
+const FIRST_POLL_MILLISECONDS: std::ops::RangeInclusive<u64> = 50..=200;
+
+/// What a plan wants.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Step {
+    /// Try to find a source now.
+    Try,
+    /// Try then, if nothing happens before.
+    Wait(MonotonicTime),
+    /// Nothing until something happens.
+    Rest,
+}
+
+/// Why a source is gone.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum LossReason {
+    /// It refused service.
+    Refused,
+    /// It did not answer.
+    Unreachable,
+    /// It could not be asked, for a reason on our side.
+    Offline,
+}
+
+impl LossReason {
+    fn text(self) -> &'static str {
+        match self {
+            Self::Refused => "it refused service",
+            Self::Unreachable => "it did not answer",
+            Self::Offline => "requests could not be sent; is the network down?",
+        }
+    }
+}
+
+/// What all spawners share.
+#[derive(Debug)]
+pub(super) struct Common {
+    pub(super) board: Arc<Board>,
+    pub(super) timebase: Timebase,
+    /// Precision of our clock, log2 seconds.
+    precision: i8,
+    next_id: AtomicU64,
+}
+
+impl Common {
+    pub(super) fn new(board: Arc<Board>) -> Self {
+        Self {
+            board,
+            timebase: Timebase::start(),
+            precision: clock::precision(),
+            next_id: AtomicU64::new(1),
+        }
+    }
+
+    /// A number that was never given before.
+    fn new_id(&self) -> SourceId {
+        SourceId(self.next_id.fetch_add(1, Ordering::Relaxed))
+    }
+}
+
+/// What the spawners of all modes have: the configured source, its tasks and its row.
+#[derive(Debug)]
+pub(super) struct Base {
+    common: Arc<Common>,
+    /// Place of the source in the configuration.
+    index: usize,
+    name: String,
+    mode: SourceMode,
+    wanted: usize,
+    association: AssociationConfig,
+    nursery: Nursery,
+    /// Why fewer sources are held than wanted.
+    error: Option<String>,
+}
+
+impl Base {
+    pub(super) fn new(common: Arc<Common>, index: usize, config: &SourceConfig) -> Self {
+        let limits = config.poll_interval_limits;
+        Self {
+            index,
+            name: config.address.to_string(),
+            mode: SourceMode::from(&config.mode),
+            wanted: config.mode.count(),
+            association: AssociationConfig {
+                poll_limits: PollLimits::new(limits.min, limits.max).unwrap_or_default(),
+                initial_poll: config.initial_poll_interval,
+                burst: true,
+                precision: common.precision,
+            },
+            nursery: Nursery::new(),
+            error: None,
+            common,
+        }
+    }
+
+    fn now(&self) -> MonotonicTime {
+        self.common.timebase.now()
+    }
+
+    fn until(&self, step: Step) -> Option<Instant> {
+        match step {
+            Step::Wait(time) => self.common.timebase.instant(time),
+            Step::Try | Step::Rest => None,
+        }
+    }
+
+    /// Starts a source, with NTS if there is a session.
+    fn start(
+        &mut self,
+        id: SourceId,
+        remote_name: String,
+        address: SocketAddr,
+        session: Option<NtsSession>,
+    ) {
+        tracing::info!(
+            source = %self.name, remote = %remote_name, %address, nts = session.is_some(), %id,
+            "new source"
+        );
+        let now = self.now();
+        let pause = rand::rng().random_range(FIRST_POLL_MILLISECONDS);
+        let first_poll = now + Duration::from_millis(pause);
+        let association = match session {
+            Some(session) => Association::nts(self.association, session, now, first_poll),
+            None => Association::plain(self.association, first_poll),
+        };
+        let facts = Facts {
+            name: self.name.clone(),
+            mode: self.mode,
+            remote_name,
+            address,
+        };
+        let (place, timebase) = (self.common.board.place(id), self.common.timebase);
+        self.nursery.start(id, |events, keys| Source {
+            id,
+            address,
+            association,
+            facts,
+            place,
+            timebase,
+            events,
+            keys,
+        });
+    }
+
+    fn log_lost(&self, id: SourceId, reason: LossReason) {
+        tracing::warn!(source = %self.name, %id, "lost a source: {}", reason.text());
+    }
+
+    /// Puts the configured source's row on the board.
+    fn report(&self, held: usize, step: Step) {
+        let complete = held >= self.wanted;
+        let row = ConfiguredSourceState {
+            name: self.name.clone(),
+            mode: self.mode,
+            wanted: self.wanted,
+            held,
+            last_error: self.error.clone().filter(|_| !complete),
+            next_try_seconds: None,
+        };
+        let next_try = self.until(step).filter(|_| !complete);
+        self.common.board.put_configured(self.index, row, next_try);
+    }
+}
+
+/// A wait as people read it.
+fn seconds(wait: Duration) -> String {
+    format!("next try in {} s", wait.as_secs_f64().ceil())
+}

@@ -1,0 +1,236 @@
+//! The status as a page that a person reads at a glance.
+
+use super::table;
+use super::units::{harmless, short, signed, span};
+use crate::observe::state::{
+    ConfiguredSourceState, KeServerState, LeapIndicator, ObservableState, ServerState,
+    SourceCondition, SourceMode, SourceState, SystemState,
+};
+
+/// Cookies that a source holds when all is well.
+const MAX_COOKIES: usize = nts_proto::association::MAX_COOKIES;
+
+/// Nothing to show.
+const NONE: &str = "–";
+
+/// Renders all that the daemon tells.
+pub(super) fn render(state: &ObservableState) -> String {
+    let mut text = head(state);
+    text += "\nSources\n";
+    text += &sources(state);
+    if !state.servers.is_empty() {
+        text += "\nServers\n";
+        text += &servers(&state.servers);
+    }
+    if !state.nts_ke_servers.is_empty() {
+        text += "\nNTS key exchange servers\n";
+        text += &ke_servers(&state.nts_ke_servers);
+    }
+    text
+}
+
+fn head(state: &ObservableState) -> String {
+    let ObservableState {
+        program, system, ..
+    } = state;
+    let control = if system.clock_control {
+        "steers the clock"
+    } else {
+        "does not steer the clock"
+    };
+    format!(
+        "ntp-daemon {}, running for {}, {control}\n{}, root delay {}, root dispersion {}\n",
+        harmless(&program.version),
+        span(program.uptime_seconds),
+        synchronization(system),
+        short(system.root_delay),
+        short(system.root_dispersion(program.now)),
+    )
+}
+
+fn synchronization(system: &SystemState) -> String {
+    match system.leap_indicator {
+        LeapIndicator::Unsynchronized | LeapIndicator::Unknown => "Not synchronised".into(),
+        LeapIndicator::NoWarning => format!("Serves stratum {}", system.stratum),
+        LeapIndicator::Leap61 => {
+            format!("Serves stratum {}, leap second today", system.stratum)
+        }
+        LeapIndicator::Leap59 => {
+            format!(
+                "Serves stratum {}, leap second to be left out today",
+                system.stratum
+            )
+        }
+    }
+}
+
+fn sources(state: &ObservableState) -> String {
+    if state.sources.is_empty() && state.configured_sources.is_empty() {
+        return "  none configured\n".into();
+    }
+    let head = [
+        "SOURCE",
+        "MODE",
+        "SERVER",
+        "NTS",
+        "REACH",
+        "POLL",
+        "OFFSET ± ERROR",
+        "DELAY",
+        "COOKIES",
+        "STATE",
+    ];
+    let mut rows: Vec<Vec<String>> = state.sources.iter().map(source).collect();
+    let missing = state
+        .configured_sources
+        .iter()
+        .filter(|configured| configured.held < configured.wanted);
+    rows.extend(missing.map(missing_source));
+    table::render(&head, &rows)
+}
+
+fn source(source: &SourceState) -> Vec<String> {
+    let nts = match (source.nts_cookies, source.authenticated) {
+        (None, _) => "no",
+        (Some(_), true) => "authenticated",
+        (Some(_), false) => "not yet",
+    };
+    let offset = match (source.offset, source.uncertainty) {
+        (Some(offset), Some(error)) => format!("{} ± {}", signed(offset), short(error)),
+        _ => NONE.into(),
+    };
+    vec![
+        harmless(&source.name),
+        mode(source.mode).into(),
+        source.address.to_string(),
+        nts.into(),
+        format!("{:03o}", source.reach),
+        span(f64::from(source.poll_interval).exp2()),
+        offset,
+        source.delay.map_or_else(|| NONE.into(), short),
+        source
+            .nts_cookies
+            .map_or_else(|| NONE.into(), |held| format!("{held}/{MAX_COOKIES}")),
+        condition(source),
+    ]
+}
+
+fn condition(source: &SourceState) -> String {
+    let state = match source.state {
+        SourceCondition::Starting => "starting",
+        SourceCondition::Reachable => "reachable",
+        SourceCondition::Unusable => "unusable",
+        SourceCondition::Unreachable => "unreachable",
+    };
+    let state = match source.stratum {
+        Some(stratum) => format!("{state}, stratum {stratum}"),
+        None => state.into(),
+    };
+    match &source.last_error {
+        Some(error) => format!("{state}: {}", harmless(error)),
+        None => state,
+    }
+}
+
+/// The line for the places of a configured source that are free.
+fn missing_source(configured: &ConfiguredSourceState) -> Vec<String> {
+    let missing = match configured.wanted {
+        1 => "none yet".to_owned(),
+        wanted => format!("{} of {wanted} held", configured.held),
+    };
+    let why = match &configured.last_error {
+        Some(error) => format!("{missing}: {}", harmless(error)),
+        None => missing,
+    };
+    let state = match configured.next_try_seconds {
+        Some(wait) => format!("{why}; next try in {}", span(wait.ceil())),
+        None => why,
+    };
+    let mut row = vec![harmless(&configured.name), mode(configured.mode).into()];
+    row.resize(9, NONE.into());
+    row.push(state);
+    row
+}
+
+fn mode(mode: SourceMode) -> &'static str {
+    match mode {
+        SourceMode::Server => "server",
+        SourceMode::Pool => "pool",
+        SourceMode::Nts => "nts",
+        SourceMode::NtsPool => "nts-pool",
+    }
+}
+
+fn servers(servers: &[ServerState]) -> String {
+    let head = [
+        "ADDRESS",
+        "RECEIVED",
+        "ANSWERED",
+        "WITH NTS",
+        "NTS NAK",
+        "DENIED",
+        "RATE-LIMITED",
+        "IGNORED",
+        "NOT SENT",
+    ];
+    let rows: Vec<Vec<String>> = servers
+        .iter()
+        .map(|server| {
+            let stats = &server.stats;
+            let mut row = vec![server.address.to_string()];
+            row.extend(
+                [
+                    stats.received_packets,
+                    stats.accepted_packets,
+                    stats.nts_accepted_packets,
+                    stats.nts_nak_packets,
+                    stats.denied_packets,
+                    stats.rate_limited_packets,
+                    stats.ignored_packets,
+                    stats.response_send_errors,
+                ]
+                .map(|count| count.to_string()),
+            );
+            row
+        })
+        .collect();
+    table::render(&head, &rows)
+}
+
+fn ke_servers(servers: &[KeServerState]) -> String {
+    let head = [
+        "ADDRESS",
+        "CONNECTIONS",
+        "USERS SERVED",
+        "SERVED FOR POOLS",
+        "POOLS' QUESTIONS",
+        "REFUSED",
+        "NO HANDSHAKE",
+        "ABANDONED",
+    ];
+    let rows: Vec<Vec<String>> = servers
+        .iter()
+        .map(|server| {
+            let stats = &server.stats;
+            let mut row = vec![server.address.to_string()];
+            row.extend(
+                [
+                    stats.accepted_connections,
+                    stats.key_exchanges,
+                    stats.fixed_key_requests,
+                    stats.info_requests,
+                    stats.refused_requests,
+                    stats.failed_handshakes,
+                    stats.abandoned_connections,
+                ]
+                .map(|count| count.to_string()),
+            );
+            row
+        })
+        .collect();
+    table::render(&head, &rows)
+}
+
+#[cfg(test)]
+#[path = "plain_tests.rs"]
+pub(super) mod tests;

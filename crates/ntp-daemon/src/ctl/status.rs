@@ -1,0 +1,181 @@
+//! `ntp-ctl status`: fetches the state of the running daemon from its observation socket.
+
+use std::io::{self, Write};
+use std::path::{Path, PathBuf};
+use std::time::Duration;
+
+use nts_service::exit::ExitCode;
+use tokio::net::UnixStream;
+
+use super::{Format, plain, prometheus};
+use crate::config;
+use crate::observe::read_state;
+use crate::observe::state::ObservableState;
+
+/// Where the socket is when the configuration does not say.
+const DEFAULT_SOCKET: &str = "/var/run/ntpd-rs/observe";
+
+/// Time for the daemon to answer.
+const LIMIT: Duration = Duration::from_secs(5);
+
+/// Prints the state to `out`, problems to `problems`.
+pub(super) fn status(
+    config: &Path,
+    format: Format,
+    out: &mut impl Write,
+    problems: &mut impl Write,
+) -> ExitCode {
+    let (path, configured) = match config::load_observability(config) {
+        Ok(observability) => {
+            let configured = observability.observation_path;
+            let known = configured.is_some();
+            (configured.unwrap_or_else(|| DEFAULT_SOCKET.into()), known)
+        }
+        Err(errors) => {
+            let _ = writeln!(problems, "{errors}\nusing the default socket instead");
+            (PathBuf::from(DEFAULT_SOCKET), true)
+        }
+    };
+    let printed = match fetch(&path) {
+        Ok(state) => print(&state, format, out),
+        Err(error) => {
+            let _ = writeln!(problems, "{}", explain(&path, configured, config, &error));
+            return ExitCode::Failure;
+        }
+    };
+    match printed {
+        Ok(()) => ExitCode::Success,
+        // The reader has seen enough, as `| head` does.
+        Err(error) if error.kind() == io::ErrorKind::BrokenPipe => ExitCode::Success,
+        Err(error) => {
+            let _ = writeln!(problems, "error: cannot print the status: {error}");
+            ExitCode::Failure
+        }
+    }
+}
+
+fn print(state: &ObservableState, format: Format, out: &mut impl Write) -> io::Result<()> {
+    match format {
+        Format::Plain => out.write_all(plain::render(state).as_bytes()),
+        Format::Prometheus => out.write_all(prometheus::render(state).as_bytes()),
+        Format::Json => {
+            serde_json::to_writer_pretty(&mut *out, state)?;
+            writeln!(out)
+        }
+    }?;
+    out.flush()
+}
+
+fn fetch(path: &Path) -> io::Result<ObservableState> {
+    let runtime = tokio::runtime::Builder::new_current_thread()
+        .enable_all()
+        .build()?;
+    runtime.block_on(async {
+        let read = async { read_state(&mut UnixStream::connect(path).await?).await };
+        tokio::time::timeout(LIMIT, read)
+            .await
+            .unwrap_or_else(|_| Err(io::ErrorKind::TimedOut.into()))
+    })
+}
+
+/// What went wrong and what to do about it.
+fn explain(path: &Path, configured: bool, config: &Path, error: &io::Error) -> String {
+    let (path, config) = (path.display(), config.display());
+    let cure = match error.kind() {
+        io::ErrorKind::NotFound if !configured => format!(
+            "{config} sets no observation-path, and there is no socket at the default place; \
+             set `observation-path` in [observability] and restart ntp-daemon"
+        ),
+        io::ErrorKind::NotFound => {
+            "there is no such file; is ntp-daemon running with this configuration?".into()
+        }
+        io::ErrorKind::ConnectionRefused => {
+            "no program listens there any more; start ntp-daemon again".into()
+        }
+        io::ErrorKind::PermissionDenied => {
+            "permission denied; run as another user or widen `observation-permissions` in \
+             [observability]"
+                .into()
+        }
+        io::ErrorKind::TimedOut => {
+            format!(
+                "no answer within {} s; is ntp-daemon stopped?",
+                LIMIT.as_secs()
+            )
+        }
+        io::ErrorKind::InvalidData => {
+            format!("{error}; do ntp-ctl and ntp-daemon have the same version?")
+        }
+        _ => error.to_string(),
+    };
+    format!("error: cannot reach ntp-daemon at its observation socket {path}: {cure}")
+}
+
+#[cfg(test)]
+mod tests {
+    use super::super::plain::tests::example;
+    use super::*;
+    use crate::observe::ObservationSocket;
+    use std::sync::Arc;
+
+    /// A directory with a configuration that names a socket in it.
+    fn configuration() -> (tempfile::TempDir, PathBuf, PathBuf) {
+        let directory = tempfile::tempdir().unwrap();
+        let socket = directory.path().join("observe");
+        let config = directory.path().join("ntp.toml");
+        let text = format!(
+            "[observability]\nobservation-path = \"{}\"\n",
+            socket.display()
+        );
+        std::fs::write(&config, text).unwrap();
+        (directory, config, socket)
+    }
+
+    fn run(config: &Path, format: Format) -> (ExitCode, String, String) {
+        let (mut out, mut problems) = (Vec::new(), Vec::new());
+        let code = status(config, format, &mut out, &mut problems);
+        let text = |octets| String::from_utf8(octets).unwrap();
+        (code, text(out), text(problems))
+    }
+
+    #[tokio::test(flavor = "multi_thread")]
+    async fn prints_what_the_daemon_tells() {
+        let (_directory, config, path) = configuration();
+        let _socket = ObservationSocket::bind(&path, 0o600, Arc::new(example)).unwrap();
+        let (code, out, problems) = tokio::task::spawn_blocking(move || run(&config, Format::Json))
+            .await
+            .unwrap();
+        assert_eq!((code, problems.as_str()), (ExitCode::Success, ""));
+        assert_eq!(
+            serde_json::from_str::<ObservableState>(&out).unwrap(),
+            example()
+        );
+    }
+
+    #[test]
+    fn a_daemon_that_does_not_run() {
+        let (_directory, config, socket) = configuration();
+        let (code, out, problems) = run(&config, Format::Plain);
+        assert_eq!((code, out.as_str()), (ExitCode::Failure, ""));
+        assert_eq!(
+            problems,
+            format!(
+                "error: cannot reach ntp-daemon at its observation socket {}: there is no such \
+                 file; is ntp-daemon running with this configuration?\n",
+                socket.display()
+            )
+        );
+    }
+
+    #[test]
+    fn a_socket_that_a_dead_daemon_left() {
+        let (_directory, config, socket) = configuration();
+        drop(std::os::unix::net::UnixListener::bind(&socket).unwrap());
+        let (code, _, problems) = run(&config, Format::Plain);
+        assert_eq!(code, ExitCode::Failure);
+        assert!(
+            problems.ends_with("no program listens there any more; start ntp-daemon again\n"),
+            "{problems}"
+        );
+    }
+}
