@@ -15,9 +15,9 @@ use nts_proto::ke::request::{KeyExchangeRequest, Request};
 use nts_proto::ke::response::KeyExchangeResponse;
 use nts_service::ke_stream::{self, ReadError};
 use nts_service::listener::Connection;
+use nts_service::quick_ack::QuickAckStream;
 use nts_service::tls::{self, Alpn};
 use rustls::{ServerConfig, ServerConnection};
-use tokio::net::TcpStream;
 use tokio::time::{Instant, timeout_at};
 use tokio_rustls::server::TlsStream;
 use tracing::Instrument as _;
@@ -73,10 +73,10 @@ impl Front {
     /// something was written to it.
     async fn converse(
         &self,
-        stream: TcpStream,
+        stream: QuickAckStream,
         budget: Budget,
         report: &mut Report,
-    ) -> (Result<(), ExchangeError>, Option<TlsStream<TcpStream>>) {
+    ) -> (Result<(), ExchangeError>, Option<TlsStream<QuickAckStream>>) {
         let mut stream = match self.handshake(stream, budget, report).await {
             Ok(stream) => stream,
             Err(error) => return (Err(error), None),
@@ -100,10 +100,10 @@ impl Front {
 
     async fn handshake(
         &self,
-        stream: TcpStream,
+        stream: QuickAckStream,
         budget: Budget,
         report: &mut Report,
-    ) -> Result<TlsStream<TcpStream>, ExchangeError> {
+    ) -> Result<TlsStream<QuickAckStream>, ExchangeError> {
         let begun = Instant::now();
         let handshake = tls::accept(Arc::clone(&self.tls), Alpn::Required, stream);
         let stream = timeout_at(budget.answer_by(), handshake)
@@ -116,7 +116,7 @@ impl Front {
 
     async fn answer(
         &self,
-        stream: &mut TlsStream<TcpStream>,
+        stream: &mut TlsStream<QuickAckStream>,
         budget: Budget,
         report: &mut Report,
     ) -> Result<KeyExchangeResponse, ExchangeError> {
@@ -131,7 +131,7 @@ impl Front {
 }
 
 async fn read_request(
-    stream: &mut TlsStream<TcpStream>,
+    stream: &mut TlsStream<QuickAckStream>,
 ) -> Result<KeyExchangeRequest, ExchangeError> {
     let message = ke_stream::read_message(stream, REQUEST_LIMIT)
         .await

@@ -13,6 +13,7 @@ pub mod exit;
 pub mod ke_stream;
 pub mod listener;
 pub mod notify;
+pub mod quick_ack;
 pub mod shutdown;
 pub mod signals;
 pub mod telemetry;

@@ -8,10 +8,10 @@ use nts_proto::ke::negotiation::Negotiated;
 use nts_proto::ke::request::Request;
 use nts_service::ke_stream::{self, ReadError};
 use nts_service::listener::{Connection, Lease};
+use nts_service::quick_ack::QuickAckStream;
 use nts_service::tls::{self, Alpn};
 use rustls_pki_types::CertificateDer;
 use tokio::io::AsyncBufReadExt;
-use tokio::net::TcpStream;
 use tokio::time::{Instant, timeout_at};
 use tokio_rustls::server::TlsStream;
 
@@ -58,7 +58,7 @@ pub(super) async fn serve(shared: Arc<Shared>, connection: Connection) {
 /// An established connection.
 struct Exchange<'s> {
     shared: &'s Shared,
-    stream: TlsStream<TcpStream>,
+    stream: TlsStream<QuickAckStream>,
     lease: Lease,
     opened: Instant,
     /// Held from the first Keep Alive on.

@@ -8,6 +8,7 @@ use std::net::{IpAddr, SocketAddr};
 use std::sync::Arc;
 use std::time::Duration;
 
+use nts_service::quick_ack::QuickAckStream;
 use nts_service::tls;
 use rand::RngExt as _;
 use rustls::ClientConfig;
@@ -19,7 +20,6 @@ use tokio::time::{Instant, sleep};
 
 use super::connection::Connection;
 use super::error::UpstreamError;
-use super::quick_ack::QuickAckStream;
 
 /// The next address of a source is tried when the one before has not answered for so long.
 const STAGGER: Duration = Duration::from_millis(150);

@@ -10,12 +10,12 @@ use std::time::Duration;
 
 use nts_proto::ke::message::{Message, RESPONSE_LIMIT};
 use nts_service::ke_stream::{read_message, write_message};
+use nts_service::quick_ack::QuickAckStream;
 use tokio::io::{AsyncRead as _, AsyncWriteExt as _, ReadBuf};
 use tokio::time::{Instant, timeout};
 use tokio_rustls::client::TlsStream;
 
 use super::error::UpstreamError;
-use super::quick_ack::QuickAckStream;
 
 /// How long a source may take to accept our good-bye.
 const CLOSE_TIME: Duration = Duration::from_millis(250);

@@ -11,7 +11,6 @@ mod idle;
 mod info;
 pub(crate) mod keeper;
 mod knowledge;
-mod quick_ack;
 
 pub(crate) use connect::Connector;
 pub(crate) use connection::Connection;

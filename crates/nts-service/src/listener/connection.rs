@@ -2,17 +2,17 @@
 
 use std::net::SocketAddr;
 
-use tokio::net::TcpStream;
 use tokio::sync::{OwnedSemaphorePermit, watch};
 use tokio::time::Instant;
 
+use crate::quick_ack::QuickAckStream;
 use crate::shutdown::Shutdown;
 
 /// A connection as the handler gets it.
 #[derive(Debug)]
 pub struct Connection {
-    /// The stream, with TCP_NODELAY set.
-    pub stream: TcpStream,
+    /// The stream, with TCP_NODELAY set, acknowledging at once.
+    pub stream: QuickAckStream,
     /// Who connected.
     pub peer: SocketAddr,
     /// What the connection may use.

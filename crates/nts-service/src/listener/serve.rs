@@ -15,6 +15,7 @@ use tokio::time::{Instant, sleep, sleep_until, timeout};
 use super::accept::{AcceptErrorClass, BackOff, Incoming};
 use super::connection::{Connection, Lease};
 use super::stats::Stats;
+use crate::quick_ack::QuickAckStream;
 use crate::shutdown::Shutdown;
 use crate::telemetry::throttle::Throttle;
 
@@ -123,7 +124,7 @@ where
             shutdown: self.shutdown.clone(),
         };
         let connection = Connection {
-            stream,
+            stream: QuickAckStream::new(stream),
             peer,
             lease,
         };

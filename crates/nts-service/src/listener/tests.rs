@@ -85,7 +85,7 @@ async fn each_connection_gets_its_handler() {
     let (trigger, shutdown) = shutdown::channel();
     let stats = stats();
     let handler = |mut connection: Connection| async move {
-        assert!(connection.stream.nodelay().unwrap());
+        assert!(connection.stream.tcp().nodelay().unwrap());
         let left = connection.lease.deadline() - Instant::now();
         assert!(left <= LIMITS.time_limit && left > Duration::from_secs(1));
         let peer = connection.peer.to_string();

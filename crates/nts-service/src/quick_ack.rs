@@ -1,8 +1,9 @@
 //! A TCP stream that acknowledges at once what it has read.
 //!
-//! Some time sources write an answer as dozens of small segments and wait, as Nagle's algorithm
-//! says, for the acknowledgement of one before they send the next. With delayed acknowledgements
-//! each such answer takes 40 ms longer than the network needs.
+//! Whoever writes two small pieces under Nagle's algorithm does not send the second before the
+//! first is acknowledged. NTS-KE is full of such pairs: a user's TLS Finished and his request; the
+//! records of a time source that writes each of them by itself. A delayed acknowledgement makes
+//! every exchange with such a peer 40 ms longer than the network needs.
 
 use std::io;
 use std::pin::Pin;
@@ -13,16 +14,16 @@ use tokio::net::TcpStream;
 
 /// A [`TcpStream`] that asks the system, after each read, to acknowledge without delay.
 #[derive(Debug)]
-pub(crate) struct QuickAckStream(TcpStream);
+pub struct QuickAckStream(TcpStream);
 
 impl QuickAckStream {
     /// Wraps a connected stream.
-    pub(crate) fn new(stream: TcpStream) -> Self {
+    pub fn new(stream: TcpStream) -> Self {
         Self(stream)
     }
 
     /// The stream inside.
-    pub(crate) fn tcp(&self) -> &TcpStream {
+    pub fn tcp(&self) -> &TcpStream {
         &self.0
     }
 
