@@ -73,6 +73,7 @@ where
     }
 }
 
+/// Whether the peer is simply gone: an idle connection ends like this too.
 fn is_end(error: &io::Error) -> bool {
     matches!(
         error.kind(),

@@ -205,6 +205,33 @@ async fn tcp_that_ends_without_close_notify_counts_as_closed() {
     );
 }
 
+/// A connection that fails at the first read.
+struct Broken(io::ErrorKind);
+
+impl AsyncRead for Broken {
+    fn poll_read(
+        self: Pin<&mut Self>,
+        _context: &mut Context<'_>,
+        _buffer: &mut ReadBuf<'_>,
+    ) -> Poll<io::Result<()>> {
+        Poll::Ready(Err(self.0.into()))
+    }
+}
+
+#[tokio::test]
+async fn a_reset_counts_as_closed_and_other_failures_do_not() {
+    let read = async |kind| read_message(&mut Broken(kind), 4096).await.unwrap_err();
+    for kind in [io::ErrorKind::ConnectionReset, io::ErrorKind::UnexpectedEof] {
+        let error = read(kind).await;
+        assert!(
+            matches!(error, ReadError::Closed { received: 0 }),
+            "{error:?}"
+        );
+    }
+    let error = read(io::ErrorKind::InvalidData).await;
+    assert!(matches!(error, ReadError::Io(_)), "{error:?}");
+}
+
 /// How long `close` takes while `peer` does its part.
 async fn time_to_close<P: Future>(peer: impl FnOnce(DuplexStream) -> P) -> Duration {
     let (ours, theirs) = duplex(1 << 10);

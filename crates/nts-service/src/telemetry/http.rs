@@ -8,8 +8,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use tokio::io::{AsyncRead, AsyncReadExt, AsyncWriteExt};
-use tokio::net::TcpListener;
-use tokio::time::timeout_at;
+use tokio::net::{TcpListener, TcpStream};
 
 use crate::ke_stream;
 use crate::listener::{self, Connection, Limits, Stats};
@@ -22,7 +21,7 @@ const MAX_HEAD: usize = 2048;
 const LIMITS: Limits = Limits {
     max_connections: 100,
     time_limit: Duration::from_secs(1),
-    grace: Duration::from_millis(200),
+    grace: Duration::ZERO,
     drain: Duration::from_millis(200),
 };
 
@@ -65,26 +64,23 @@ pub async fn serve(listener: TcpListener, pages: Pages, shutdown: Shutdown) {
     listener::serve(listener, LIMITS, shutdown, stats, handler).await;
 }
 
-async fn answer(mut connection: Connection, pages: Pages) {
-    let exchange = async {
-        let mut head = [0; MAX_HEAD];
-        let response = match read_head(&mut connection.stream, &mut head).await? {
-            Head::Complete(head) => pages.respond(head),
-            Head::TooLong => Response::new(431, "Request Header Fields Too Large", "too long\n"),
-            Head::Cut => return Ok(()),
-        };
-        connection
-            .stream
-            .write_all(response.to_string().as_bytes())
-            .await?;
-        ke_stream::close(connection.stream).await;
-        io::Result::Ok(())
-    };
-    match timeout_at(connection.lease.deadline(), exchange).await {
-        Ok(Ok(())) => {}
-        Ok(Err(error)) => tracing::debug!(%error, "a request for metrics failed"),
-        Err(_) => tracing::debug!("a request for metrics took too long"),
+/// The listener ends this when its time is over.
+async fn answer(connection: Connection, pages: Pages) {
+    let mut stream = connection.stream;
+    if let Err(error) = exchange(&mut stream, &pages).await {
+        tracing::debug!(%error, "a request for metrics failed");
     }
+    ke_stream::close(stream).await;
+}
+
+async fn exchange(stream: &mut TcpStream, pages: &Pages) -> io::Result<()> {
+    let mut head = [0; MAX_HEAD];
+    let response = match read_head(stream, &mut head).await? {
+        Head::Complete(head) => pages.respond(head),
+        Head::TooLong => Response::new(431, "Request Header Fields Too Large", "too long\n"),
+        Head::Cut => return Ok(()),
+    };
+    stream.write_all(response.to_string().as_bytes()).await
 }
 
 enum Head<'b> {

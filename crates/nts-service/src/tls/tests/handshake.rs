@@ -111,7 +111,10 @@ async fn the_server_chooses_aes_128_whatever_the_client_prefers() {
 async fn users_get_no_session_tickets_and_no_early_data() {
     let authority = Authority::new("CA");
     let (client, server) = configs(&authority, ClientCertificates::Ignore);
-    assert_eq!(server.max_early_data_size, 0);
+    assert_eq!(
+        (server.max_early_data_size, server.send_tls13_tickets),
+        (0, 0)
+    );
     let (client, server) = shake(client, server, Alpn::Required).await;
     let (mut client, mut server) = (client.unwrap(), server.unwrap());
     server.write_all(b"x").await.unwrap();
