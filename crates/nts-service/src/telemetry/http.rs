@@ -8,10 +8,11 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use tokio::io::{AsyncRead, AsyncReadExt, AsyncWriteExt};
-use tokio::net::{TcpListener, TcpStream};
+use tokio::net::TcpListener;
 
 use crate::ke_stream;
 use crate::listener::{self, Connection, Limits, Stats};
+use crate::quick_ack::QuickAckStream;
 use crate::shutdown::Shutdown;
 use crate::telemetry::metrics::Registry;
 
@@ -73,7 +74,7 @@ async fn answer(connection: Connection, pages: Pages) {
     ke_stream::close(stream).await;
 }
 
-async fn exchange(stream: &mut TcpStream, pages: &Pages) -> io::Result<()> {
+async fn exchange(stream: &mut QuickAckStream, pages: &Pages) -> io::Result<()> {
     let mut head = [0; MAX_HEAD];
     let response = match read_head(stream, &mut head).await? {
         Head::Complete(head) => pages.respond(head),

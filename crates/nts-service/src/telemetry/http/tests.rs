@@ -1,3 +1,5 @@
+use tokio::net::TcpStream;
+
 use super::*;
 use crate::listener::bind;
 use crate::shutdown::{self, Trigger};
