@@ -265,9 +265,10 @@ fn long_values_are_cut_and_stay_on_one_line() {
 
 #[test]
 fn the_kind_of_a_value_can_be_asked_for() {
-    good("a = { b = 1 }\nc = 1", |root| {
+    good("a = { b = 1 }\nc = 1\ne = []", |root| {
         assert!(root.is_table("a") && !root.is_table("c") && !root.is_table("d"));
         assert!(root.has("c") && !root.has("d"));
+        assert!(root.is_empty_list("e") && !root.is_empty_list("c"));
         root.section("a")?.optional::<u8>("b")
     });
 }

@@ -86,3 +86,16 @@ fn an_expired_authority_is_a_warning() {
 fn an_empty_set_trusts_nobody_and_is_an_error() {
     assert!(TrustAnchors::only([]).is_err());
 }
+
+#[test]
+fn without_authorities_in_the_system_the_cure_is_named() {
+    // Whether this machine has any is not ours to say.
+    let (trust, problems) = load(TrustMode::System, None);
+    match trust {
+        Some(_) => assert_eq!(problems, ""),
+        None => {
+            assert!(problems.starts_with("error: c.toml:5: mode: no certificate authorities"));
+            assert!(problems.contains("package `ca-certificates`"), "{problems}");
+        }
+    }
+}
