@@ -6,13 +6,16 @@ use std::time::Duration;
 use ntp_daemon::config::{
     Config as DaemonConfig, KeAuthorization, KeServerConfig, ServerConfig, SynchronizationConfig,
 };
+use ntp_daemon::ke_server::KeStatsSnapshot;
 use ntp_daemon::time_source::TimeSource;
 use nts_pool_ke::config::{ObservabilityConfig, TlsConfig, TlsFiles};
 use nts_pool_ke::{Config as PoolConfig, Pool, SourceConfig};
 use nts_proto::ke::token::AuthenticationToken;
 use rustls_pki_types::CertificateDer;
+use tokio::runtime::{Builder, Runtime};
 
 use crate::authority::{CertificateAuthority, Credentials};
+use crate::deadline::within;
 use crate::faulty_source::{FaultySource, Script, Setup};
 use crate::user::User;
 
@@ -99,13 +102,7 @@ impl Lab {
             },
             ..DaemonConfig::default()
         };
-        let running = TimeSource::start(&config).expect("a time source starts");
-        let (ntp, ke) = (running.ntp_addresses(), running.ke_addresses());
-        RealSource {
-            ntp: ntp[0],
-            ke: ke[0],
-            running,
-        }
+        RealSource::start(&config)
     }
 
     /// A faulty source at `ip` that knows pools by [`TOKEN`].
@@ -150,20 +147,75 @@ impl Lab {
     }
 }
 
-/// A real time source that runs.
+/// A real time source that runs, on a runtime of its own, as if it were a program of its own.
 pub struct RealSource {
     /// Where it answers NTP.
     pub ntp: SocketAddr,
     /// Where it answers NTS-KE.
     pub ke: SocketAddr,
-    /// The source itself; dropping it kills it.
-    pub running: TimeSource,
+    running: Option<TimeSource>,
+    runtime: Option<Runtime>,
 }
 
 impl RealSource {
+    fn start(config: &DaemonConfig) -> Self {
+        let runtime = Builder::new_multi_thread()
+            .worker_threads(1)
+            .enable_all()
+            .build();
+        let runtime = runtime.expect("threads");
+        let running = {
+            let _inside = runtime.enter();
+            TimeSource::start(config).expect("a time source starts")
+        };
+        Self {
+            ntp: running.ntp_addresses()[0],
+            ke: running.ke_addresses()[0],
+            running: Some(running),
+            runtime: Some(runtime),
+        }
+    }
+
     /// As a pool's configuration names it, with [`TOKEN`].
     pub fn entry(&self) -> SourceConfig {
         entry(self.ke)
+    }
+
+    /// What its NTS-KE server counts.
+    pub fn counts(&self) -> KeStatsSnapshot {
+        let running = self.running.as_ref();
+        running.expect("it runs until it is stopped").ke_servers()[0]
+            .stats()
+            .snapshot()
+    }
+
+    /// Stops it in good order.
+    pub async fn stop(mut self) {
+        if let Some(running) = self.running.take() {
+            within("the source to stop", running.shutdown()).await;
+        }
+    }
+
+    /// Kills it as a signal would kill a program: when this returns, no socket of it is open, and
+    /// nobody was told anything.
+    pub async fn kill(mut self) {
+        let (running, runtime) = (self.running.take(), self.runtime.take());
+        let kill = tokio::task::spawn_blocking(move || {
+            drop(runtime);
+            drop(running);
+        });
+        within("the source to die", kill)
+            .await
+            .expect("nothing panics in dying");
+    }
+}
+
+impl Drop for RealSource {
+    fn drop(&mut self) {
+        // Threads cannot be waited for here: this may run inside another runtime.
+        if let Some(runtime) = self.runtime.take() {
+            runtime.shutdown_background();
+        }
     }
 }
 

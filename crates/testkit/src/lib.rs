@@ -11,6 +11,7 @@ pub mod deadline;
 pub mod faulty_source;
 pub mod lab;
 pub mod log;
+pub mod secrets;
 pub mod user;
 pub mod wire;
 

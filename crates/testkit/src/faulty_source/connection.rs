@@ -48,6 +48,10 @@ pub(super) async fn serve(mut stream: TcpStream, number: usize, shared: &Shared)
             Kind::Info => script.info,
             Kind::KeyExchange | Kind::Garbage => Answer::Good,
         };
+        let answer = match answer {
+            Answer::Decided(decide) => decide(&shared.seen.borrow()),
+            answer => answer,
+        };
         if !send(&mut stream, good.as_ref(), answer).await {
             return;
         }
@@ -65,7 +69,8 @@ async fn send(stream: &mut TlsStream<TcpStream>, good: &[u8], answer: Answer) ->
             gate.pass().await;
             good.to_vec()
         }
-        Answer::Cut => return false,
+        // A decision that decides nothing gives nothing.
+        Answer::Cut | Answer::Decided(_) => return false,
         Answer::Silence => {
             until_closed(stream.get_mut().0).await;
             return false;

@@ -5,6 +5,7 @@ use std::sync::Arc;
 
 use tokio::sync::watch;
 
+use super::seen::Seen;
 use crate::wire::Record;
 
 /// What a source does; by default everything right.
@@ -77,6 +78,8 @@ pub enum Answer {
     Silence,
     /// The right answer once the gate is open.
     Held(Gate),
+    /// What this makes of all that the source has seen, the present request last.
+    Decided(Arc<dyn Fn(&Seen) -> Answer + Send + Sync>),
 }
 
 impl Answer {
@@ -106,6 +109,11 @@ impl Answer {
         })
     }
 
+    /// An answer that depends on what the source has seen, the present request last.
+    pub fn decided(decide: impl Fn(&Seen) -> Self + Send + Sync + 'static) -> Self {
+        Self::Decided(Arc::new(decide))
+    }
+
     /// The right answer and one more record.
     pub fn with_record(wire_type: u16, body: &[u8]) -> Self {
         let record = Record::new(wire_type, body);
@@ -123,6 +131,7 @@ impl fmt::Debug for Answer {
             Self::Cut => "Cut",
             Self::Silence => "Silence",
             Self::Held(_) => "Held",
+            Self::Decided(_) => "Decided",
         })
     }
 }

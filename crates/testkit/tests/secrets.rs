@@ -1,0 +1,147 @@
+//! A full run at the level `trace` logs none of its secrets, in no form.
+//!
+//! One test, because the log belongs to the whole process.
+#![cfg(feature = "unstable_nts-pool")]
+
+use nts_pool_ke::Dialect;
+use nts_proto::code_points::AeadAlgorithm;
+use testkit::Lab;
+use testkit::faulty_source::{Answer, Script};
+use testkit::lab::{POOL_NAME, TOKEN, by_certificate, by_token, entry, loopback, token};
+use testkit::log::CapturedLog;
+use testkit::secrets::found_in;
+use testkit::user::{Session, plain_request};
+
+const OLD_TOKEN: &str = "old-token-fedcba9876543210fedcba98";
+const WRONG_TOKEN: &str = "wrong-token-5555aaaa5555aaaa5555aa";
+
+type Secrets = Vec<(&'static str, Vec<u8>)>;
+
+fn note(secrets: &mut Secrets, session: &Session) {
+    secrets.push(("a C2S key", session.keys.c2s().to_vec()));
+    secrets.push(("an S2C key", session.keys.s2c().to_vec()));
+    for cookie in &session.response.cookies {
+        secrets.push(("a cookie", cookie.as_bytes().to_vec()));
+    }
+}
+
+/// Users with both algorithms, at pools that prove themselves in every way; with time at the end.
+async fn good_exchanges(lab: &Lab, secrets: &mut Secrets) {
+    let mut authorization = by_token(TOKEN);
+    authorization.tokens.push(token(OLD_TOKEN));
+    let by_tokens = lab.source_with(loopback(2), authorization, |_| {});
+    let certificate = by_certificate(lab.pool_certificate());
+    let by_certificate = lab.source_with(loopback(3), certificate, |_| {});
+    let mut old = by_tokens.entry();
+    old.auth_token = Some(token(OLD_TOKEN));
+    old.dialect = Dialect::DraftToken;
+    let mut without = by_certificate.entry();
+    without.auth_token = None;
+    without.dialect = Dialect::DraftMtls;
+    for entry in [by_tokens.entry(), old, without] {
+        let pool = lab.pool(vec![entry]);
+        for algorithm in [15, 17] {
+            let mut request = plain_request();
+            request.algorithms = vec![AeadAlgorithm::from(algorithm)];
+            let session = lab
+                .user()
+                .key_exchange(pool.address, POOL_NAME, &request)
+                .await;
+            let session = session.expect("cookies");
+            note(secrets, &session);
+            let server = session.ntp_server();
+            assert!(session.ask_time(server).await.authenticated);
+        }
+        pool.running.shutdown().await;
+    }
+    let user = lab.user();
+    let session = user
+        .key_exchange(by_tokens.ke, "127.0.0.2", &plain_request())
+        .await
+        .unwrap();
+    note(secrets, &session);
+    by_tokens.stop().await;
+}
+
+/// Whatever goes wrong, with keys and tokens under way.
+async fn failed_exchanges(lab: &Lab, secrets: &mut Secrets) {
+    for answer in [
+        Answer::Cut,
+        Answer::Half,
+        Answer::without(5),
+        Answer::with_body(4, &[0, 17]),
+        Answer::with_record(0x8032, &[]),
+        Answer::Octets(vec![0xc3; 5000]),
+    ] {
+        let source = lab
+            .faulty_source(loopback(4), Script::on_fixed_key(answer))
+            .await;
+        let pool = lab.pool(vec![source.entry()]);
+        let exchange = lab
+            .user()
+            .key_exchange(pool.address, POOL_NAME, &plain_request())
+            .await;
+        exchange.expect_err("this source gives no cookies");
+        let keys = source.seen().keys();
+        assert!(!keys.is_empty());
+        secrets.extend(
+            keys.into_iter()
+                .map(|keys| ("keys for a faulty source", keys)),
+        );
+    }
+    // A pool that the source does not know, and one that sends its keys and token twice.
+    let source = lab.source(loopback(5));
+    let mut stranger = entry(source.ke);
+    stranger.auth_token = Some(token(WRONG_TOKEN));
+    let pool = lab.pool(vec![stranger]);
+    let exchange = lab
+        .user()
+        .key_exchange(pool.address, POOL_NAME, &plain_request())
+        .await;
+    exchange.expect_err("this source does not know the pool");
+    let twice = format!(
+        "000e0020{0}000e0020{0}800c0040{1}80000000",
+        hex::encode(&TOKEN[..32]),
+        "5a".repeat(64)
+    );
+    let octets = hex::decode(twice).expect("hexadecimal digits");
+    lab.user().converse(source.ke, "127.0.0.5", &octets).await;
+    lab.user().converse(pool.address, POOL_NAME, &octets).await;
+    // The cookies of faulty sources, which no user may get.
+    secrets.extend((0xc0..=0xc7).map(|octet| ("a rejected cookie", vec![octet; 104])));
+    secrets.push(("keys of a bad request", vec![0x5a; 64]));
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_full_run_logs_no_secret() {
+    let log = CapturedLog::install();
+    let lab = Lab::new();
+    let mut secrets: Secrets = [TOKEN, OLD_TOKEN, WRONG_TOKEN]
+        .map(|token| ("a token", token.as_bytes().to_vec()))
+        .into();
+    good_exchanges(&lab, &mut secrets).await;
+    failed_exchanges(&lab, &mut secrets).await;
+
+    let text = log.text();
+    // It is a log at all, of everybody: the pool, the source, and the TLS library beneath them.
+    for target in [
+        "nts_pool_ke::",
+        "ntp_daemon::",
+        "nts_service::",
+        "rustls::",
+        "TRACE",
+        "INFO",
+    ] {
+        assert!(
+            text.contains(target),
+            "nothing from {target} in {} octets of log",
+            text.len()
+        );
+    }
+    let found = found_in(&text, secrets);
+    assert!(found.is_empty(), "{found:#?}");
+    // The search does find what is there.
+    tracing::error!(secret = ?TOKEN.as_bytes(), "on purpose");
+    let found = found_in(&log.text(), [("a token", TOKEN.as_bytes().to_vec())]);
+    assert_eq!(found.len(), 1);
+}
