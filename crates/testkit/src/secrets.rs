@@ -17,8 +17,7 @@ pub fn disguises(secret: &[u8]) -> Vec<String> {
     );
     // Base64 puts three octets into four characters, so that one of three neighbouring stretches
     // begins where a group begins.
-    let (middle, last) = (secret.len() / 2, secret.len() - WINDOW);
-    let starts = [0, 1, 2, middle, middle + 1, middle + 2, last];
+    let starts = [0, 1, 2, secret.len() - WINDOW];
     let stretches = starts
         .iter()
         .filter_map(|start| secret.get(*start..start + WINDOW));

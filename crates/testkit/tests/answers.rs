@@ -239,6 +239,12 @@ async fn users_without_alpn_get_nothing() {
     }
 }
 
+fn length(octets: &[u8]) -> [u8; 2] {
+    u16::try_from(octets.len())
+        .expect("a short message")
+        .to_be_bytes()
+}
+
 /// A ClientHello as TLS 1.2 has it: no extension names a later version.
 fn tls_1_2_client_hello() -> Vec<u8> {
     let mut body = octets("0303");
@@ -248,14 +254,14 @@ fn tls_1_2_client_hello() -> Vec<u8> {
     // Groups, point formats, signature algorithms, ALPN ntske/1.
     let extensions =
         octets("000a00040002001d 000b00020100 000d00060004 04030804 0010000a0008076e74736b652f31");
-    body.extend(u16::try_from(extensions.len()).unwrap().to_be_bytes());
+    body.extend(length(&extensions));
     body.extend(extensions);
-    let length = u32::try_from(body.len()).unwrap().to_be_bytes();
     let mut handshake = vec![1];
-    handshake.extend(&length[1..]);
+    handshake.push(0);
+    handshake.extend(length(&body));
     handshake.extend(body);
     let mut record = octets("160301");
-    record.extend(u16::try_from(handshake.len()).unwrap().to_be_bytes());
+    record.extend(length(&handshake));
     record.extend(handshake);
     record
 }

@@ -44,7 +44,7 @@ fn assert_refused(answer: &Transcript, expected: &str, what: &str) {
 
 /// Everything that a source can do wrong once it has the keys.
 fn failures_after_keys() -> Vec<(&'static str, Answer)> {
-    let octets = |hex: &str| Answer::Octets(hex::decode(hex).unwrap());
+    let octets = |hex: &str| Answer::Octets(hex::decode(hex).expect("hexadecimal digits"));
     vec![
         ("cut off", Answer::Cut),
         ("cut off in the middle", Answer::Half),
@@ -136,7 +136,7 @@ async fn a_source_that_fails_before_the_keys_is_replaced() {
     let lab = Lab::new();
     let authority = lab.authority();
     let foreign = testkit::CertificateAuthority::new();
-    let octets = |hex: &str| Answer::Octets(hex::decode(hex).unwrap());
+    let octets = |hex: &str| Answer::Octets(hex::decode(hex).expect("hexadecimal digits"));
     let on_info = |answer| (Script::on_info(answer), None);
     let shows = |identity: testkit::Credentials| (Script::default(), Some(identity.identity()));
     for (what, (script, identity)) in [
