@@ -13,7 +13,7 @@ use super::source::{Source, SourceEvent};
 use super::spawner::LossReason;
 
 /// Events of all sources of one spawner that may wait to be heard.
-const EVENT_QUEUE: usize = 16;
+const EVENT_QUEUE: usize = 64;
 
 /// What was heard.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]

@@ -207,8 +207,8 @@ impl Running {
                 address = %self.source.address,
                 stratum = measurement.stratum,
                 authenticated = measurement.authenticated,
-                offset_seconds = measurement.offset.as_seconds_f64(),
-                delay_seconds = measurement.delay.as_seconds_f64(),
+                offset = %format_args!("{:+.6} s", measurement.offset.as_seconds_f64()),
+                delay = %format_args!("{:.6} s", measurement.delay.as_seconds_f64()),
                 "source answers"
             );
         }

@@ -102,7 +102,7 @@ fn source(source: &SourceState) -> Vec<String> {
     vec![
         harmless(&source.name),
         mode(source.mode).into(),
-        source.address.to_string(),
+        server(source),
         nts.into(),
         format!("{:03o}", source.reach),
         span(f64::from(source.poll_interval).exp2()),
@@ -115,9 +115,19 @@ fn source(source: &SourceState) -> Vec<String> {
     ]
 }
 
+/// The address, and the name if that tells more than the other columns.
+fn server(source: &SourceState) -> String {
+    let (name, address) = (&source.remote_name, source.address.to_string());
+    if address.contains(name.as_str()) || source.name.starts_with(name.as_str()) {
+        address
+    } else {
+        format!("{} {address}", harmless(name))
+    }
+}
+
 fn condition(source: &SourceState) -> String {
     let state = match source.state {
-        SourceCondition::Starting => "starting",
+        SourceCondition::Starting => "no answer yet",
         SourceCondition::Reachable => "reachable",
         SourceCondition::Unusable => "unusable",
         SourceCondition::Unreachable => "unreachable",

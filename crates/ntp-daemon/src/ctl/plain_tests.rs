@@ -32,7 +32,9 @@ pub(in crate::ctl) fn example() -> ObservableState {
             mode: SourceMode::NtsPool,
             wanted: 2,
             held: 1,
-            last_error: Some("the pool named a.test, which we have already".into()),
+            last_error: Some(
+                "the pool named a.test again, so it seems to have no other now".into(),
+            ),
             next_try_seconds: Some(8.2),
         }],
         servers: vec![ServerState {
@@ -118,10 +120,10 @@ ntp-daemon 0.1.0, running for 3 min 12 s, does not steer the clock
 Not synchronised, root delay 0 µs, root dispersion 0 µs
 
 Sources
-  SOURCE          MODE      SERVER         NTS            REACH  POLL  OFFSET ± ERROR      DELAY   COOKIES  STATE
-  pool.test:4460  nts-pool  192.0.2.1:123  authenticated  377    16 s  +12.3 µs ± 80.1 µs  160 µs  8/8      reachable, stratum 1
-  ntp.test:123    server    192.0.2.9:123  no             000    16 s  –                   –       –        starting: cannot send:  [31mno route
-  pool.test:4460  nts-pool  –              –              –      –     –                   –       –        1 of 2 held: the pool named a.test, which we have already; next try in 9 s
+  SOURCE          MODE      SERVER                NTS            REACH  POLL  OFFSET ± ERROR      DELAY   COOKIES  STATE
+  pool.test:4460  nts-pool  a.test 192.0.2.1:123  authenticated  377    16 s  +12.3 µs ± 80.1 µs  160 µs  8/8      reachable, stratum 1
+  ntp.test:123    server    192.0.2.9:123         no             000    16 s  –                   –       –        no answer yet: cannot send:  [31mno route
+  pool.test:4460  nts-pool  –                     –              –      –     –                   –       –        1 of 2 held: the pool named a.test again, so it seems to have no other now; next try in 9 s
 
 Servers
   ADDRESS   RECEIVED  ANSWERED  WITH NTS  NTS NAK  DENIED  RATE-LIMITED  IGNORED  NOT SENT

@@ -29,8 +29,8 @@ const MAX_DENIED_OCTETS: usize = 960;
 pub(super) enum Verdict {
     /// Start a source with the number that was passed, after stopping `replaces`.
     Start {
-        /// A source that needed new keys and got a successor.
-        replaces: Option<SourceId>,
+        /// Sources that needed new keys and got a successor.
+        replaces: Vec<SourceId>,
     },
     /// Give the new keys to this source.
     Renew(SourceId),
@@ -159,7 +159,7 @@ impl KeyedPlan {
             return Verdict::Renew(held.id);
         }
         let replaces = self.replaceable(name, address);
-        self.held.retain(|held| Some(held.id) != replaces);
+        self.held.retain(|held| !replaces.contains(&held.id));
         self.held.push(Held {
             id,
             name: name.clone(),
@@ -188,16 +188,18 @@ impl KeyedPlan {
         }
     }
 
-    /// The source whose place a new one takes: the same host under a new address or name, else,
+    /// The sources whose place a new one takes: the same host under another address or name, else,
     /// when all places are taken, the first that needs keys.
-    fn replaceable(&self, name: &NtpServerName, address: SocketAddr) -> Option<SourceId> {
-        let mut waiting = self.held.iter().filter(|held| held.needs_keys);
-        let full = self.held.len() >= self.wanted;
-        waiting
-            .clone()
-            .find(|held| held.name.same_host(name) || held.address == address)
-            .or_else(|| waiting.next().filter(|_| full))
+    fn replaceable(&self, name: &NtpServerName, address: SocketAddr) -> Vec<SourceId> {
+        let waiting = || self.held.iter().filter(|held| held.needs_keys);
+        let same: Vec<SourceId> = waiting()
+            .filter(|held| held.name.same_host(name) || held.address == address)
             .map(|held| held.id)
+            .collect();
+        if !same.is_empty() || self.held.len() < self.wanted {
+            return same;
+        }
+        waiting().next().map(|held| held.id).into_iter().collect()
     }
 
     /// Notes a failed try. `nothing_left` says that the pool seems to have no server that we do
@@ -230,6 +232,10 @@ impl KeyedPlan {
     }
 
     /// Notes that a source wants new keys; it goes on meanwhile.
+    ///
+    /// A source of a pool that cannot read its cookies any more may be given again, as new keys
+    /// are all it needs. One that never could read those of its last key exchange has failed: it
+    /// is denied for a while.
     pub(super) fn handle_keys_wanted(
         &mut self,
         id: SourceId,
@@ -244,13 +250,13 @@ impl KeyedPlan {
             return;
         }
         held.needs_keys = true;
-        let proved = held.proved;
+        if held.proved {
+            return;
+        }
         if self.pool && reason == KeyReason::NtsNak {
             self.memory.remember(&held.name, Fault::Failed, now);
         }
-        if !proved {
-            self.handle_failure(false, now, rng);
-        }
+        self.handle_failure(false, now, rng);
     }
 
     /// Notes that the keys of a source are good after all: what said otherwise was forged.

@@ -90,9 +90,9 @@ impl KeyedSpawner {
             .handle_keys(id, &name, address, now, &mut rand::rng());
         match verdict {
             Verdict::Start { replaces } => {
-                if let Some(old) = replaces {
-                    tracing::info!(source = %self.base.name, id = %old, "source is replaced");
-                    self.base.nursery.stop(old);
+                for old in replaces {
+                    self.base
+                        .stop(old, "it needed new keys, and the key exchange gave another");
                 }
                 self.base.error = None;
                 self.base
@@ -108,9 +108,11 @@ impl KeyedSpawner {
                     Unwanted::SameName | Unwanted::SameAddress if !named => {
                         "the server names no time source, so it is no pool".to_owned()
                     }
-                    Unwanted::SameName => format!("the pool named {name}, which we have already"),
+                    Unwanted::SameName => {
+                        format!("the pool named {name} again, so it seems to have no other now")
+                    }
                     Unwanted::SameAddress => {
-                        format!("the pool named {name}, whose address {address} we have already")
+                        format!("the pool named {name}, but we have a source at {address} already")
                     }
                     Unwanted::Refused => {
                         format!("the pool named {name}, which refused service lately")
@@ -137,8 +139,7 @@ impl KeyedSpawner {
             }
             Heard::Event(id, SourceEvent::KeysUnwanted) => self.plan.handle_keys_unwanted(id),
             Heard::Lost(id, reason) => {
-                self.base.log_lost(id, reason);
-                self.base.error = Some(format!("lost a source: {}", reason.text()));
+                self.base.lose(id, reason);
                 self.plan.handle_lost(id, reason, now, &mut rand::rng());
             }
         }

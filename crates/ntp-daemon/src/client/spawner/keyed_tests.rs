@@ -1,3 +1,4 @@
+use proptest::prelude::*;
 use rand::SeedableRng;
 use rand::rngs::StdRng;
 
@@ -58,7 +59,7 @@ impl Bench {
     /// A key exchange that starts a new source.
     fn start(&mut self, name: &str, host: u8) -> SourceId {
         let (id, verdict) = self.keys(name, host);
-        assert_eq!(verdict, Verdict::Start { replaces: None });
+        assert_eq!(verdict, Verdict::Start { replaces: vec![] });
         id
     }
 
@@ -282,9 +283,9 @@ fn rejected_cookies_bring_new_keys_for_the_same_source() {
 #[test]
 fn a_forged_refusal_of_cookies_is_forgotten_when_an_answer_comes() {
     let mut bench = Bench::new(KeyedPlan::pool(1));
-    let id = bench.serve("a.test", 1);
+    let id = bench.start("a.test", 1);
     bench.want_keys(id, KeyReason::NtsNak);
-    assert_eq!(bench.next(), Step::Try);
+    assert_ne!(bench.next(), Step::Rest);
     bench.plan.handle_keys_unwanted(id);
     assert_eq!(bench.next(), Step::Rest);
     assert_eq!(bench.denied(), ["a.test"]);
@@ -292,19 +293,31 @@ fn a_forged_refusal_of_cookies_is_forgotten_when_an_answer_comes() {
 }
 
 #[test]
-fn a_source_of_a_pool_that_rejects_cookies_is_denied_and_replaced() {
+fn a_source_of_a_pool_that_lost_its_keys_may_be_given_again() {
     let mut bench = Bench::new(KeyedPlan::pool(2));
     let first = bench.serve("a.test", 1);
     bench.serve("b.test", 2);
     bench.want_keys(first, KeyReason::NtsNak);
+    assert_eq!(bench.denied(), ["b.test"]);
+    assert_eq!(bench.plan.held(), 2); // it goes on until there are new keys
+    assert_eq!(bench.keys("a.test", 1).1, Verdict::Renew(first));
+    assert_eq!(bench.next(), Step::Rest);
+}
+
+#[test]
+fn a_source_of_a_pool_that_rejects_fresh_cookies_is_denied_and_replaced() {
+    let mut bench = Bench::new(KeyedPlan::pool(2));
+    let first = bench.start("a.test", 1);
+    bench.serve("b.test", 2);
+    bench.want_keys(first, KeyReason::NtsNak);
     bench.want_keys(first, KeyReason::NtsNak);
     assert_eq!(bench.denied(), ["b.test", "a.test"]);
-    assert_eq!(bench.plan.held(), 2); // it goes on until there is another
+    assert_near(bench.until_next_try(), 10.0);
     let (_, verdict) = bench.keys("c.test", 3);
     assert_eq!(
         verdict,
         Verdict::Start {
-            replaces: Some(first)
+            replaces: vec![first]
         }
     );
     assert_eq!(bench.denied(), ["b.test", "c.test", "a.test"]);
@@ -312,17 +325,17 @@ fn a_source_of_a_pool_that_rejects_cookies_is_denied_and_replaced() {
 }
 
 #[test]
-fn a_pool_of_two_heals_when_one_of_them_lost_its_keys() {
+fn a_pool_of_two_heals_when_one_of_them_failed() {
     let mut bench = Bench::new(KeyedPlan::pool(2));
     let first = bench.serve("a.test", 1);
     bench.serve("b.test", 2);
-    bench.want_keys(first, KeyReason::NtsNak);
+    bench.lose(first, LossReason::Unreachable);
     // Both are denied, so the pool gives either; first the wrong one.
     let (_, verdict) = bench.keys("b.test", 2);
     assert!(matches!(verdict, Verdict::Discard { .. }), "{verdict:?}");
     assert_eq!(bench.denied(), ["b.test"]);
     assert_near(bench.until_next_try(), 10.0);
-    assert_eq!(bench.keys("a.test", 1).1, Verdict::Renew(first));
+    bench.start("a.test", 1);
     assert_eq!(bench.next(), Step::Rest);
 }
 
@@ -345,10 +358,28 @@ fn a_host_with_a_new_address_replaces_its_old_self_even_while_places_are_free() 
     assert_eq!(
         verdict,
         Verdict::Start {
-            replaces: Some(first)
+            replaces: vec![first]
         }
     );
     assert_eq!(bench.plan.held(), 1);
+}
+
+#[test]
+fn a_host_that_is_two_of_our_sources_at_once_replaces_both() {
+    let mut bench = Bench::new(KeyedPlan::pool(3));
+    let first = bench.serve("a.test", 1);
+    let second = bench.serve("b.test", 2);
+    bench.serve("c.test", 3);
+    bench.want_keys(first, KeyReason::NtsNak);
+    bench.want_keys(second, KeyReason::NtsNak);
+    let (_, verdict) = bench.keys("a.test", 2);
+    assert_eq!(
+        verdict,
+        Verdict::Start {
+            replaces: vec![first, second]
+        }
+    );
+    assert_eq!(bench.plan.held(), 2);
 }
 
 #[test]
@@ -387,4 +418,108 @@ fn never_more_than_32_names_and_never_a_request_over_1024_octets() {
     let denied = bench.denied();
     assert_eq!(denied.len(), 4);
     assert!(denied.iter().map(|name| 4 + name.len()).sum::<usize>() <= MAX_DENIED_OCTETS);
+}
+
+/// Something that happens to a plan.
+#[derive(Clone, Debug)]
+enum Happening {
+    Keys { name: u8, host: u8 },
+    Failure { nothing_left: bool },
+    Answer { held: usize },
+    WantKeys { held: usize, reason: KeyReason },
+    Lose { held: usize, reason: LossReason },
+    Pass { seconds: u64 },
+}
+
+fn happening() -> impl Strategy<Value = Happening> {
+    let reason = prop_oneof![
+        Just(KeyReason::NtsNak),
+        Just(KeyReason::OutOfCookies),
+        Just(KeyReason::KeyAge),
+    ];
+    let loss = prop_oneof![
+        Just(LossReason::Refused),
+        Just(LossReason::Unreachable),
+        Just(LossReason::Offline),
+    ];
+    prop_oneof![
+        4 => (0..8_u8, 0..8_u8).prop_map(|(name, host)| Happening::Keys { name, host }),
+        1 => any::<bool>().prop_map(|nothing_left| Happening::Failure { nothing_left }),
+        2 => (0..4_usize).prop_map(|held| Happening::Answer { held }),
+        1 => (0..4_usize, reason).prop_map(|(held, reason)| Happening::WantKeys { held, reason }),
+        1 => (0..4_usize, loss).prop_map(|(held, reason)| Happening::Lose { held, reason }),
+        1 => (0..100_000_u64).prop_map(|seconds| Happening::Pass { seconds }),
+    ]
+}
+
+impl Bench {
+    fn happen(&mut self, happening: &Happening) {
+        let nth = |plan: &KeyedPlan, n: usize| plan.held.get(n).map(|held| held.id);
+        match *happening {
+            // A key exchange only ever ends after a try.
+            Happening::Keys { name, host } => {
+                if self.next() != Step::Rest {
+                    self.keys(&format!("n{name}.test"), host);
+                }
+            }
+            Happening::Failure { nothing_left } => {
+                self.fail(nothing_left);
+            }
+            Happening::Answer { held } => {
+                if let Some(id) = nth(&self.plan, held) {
+                    self.plan.handle_authenticated(id);
+                }
+            }
+            Happening::WantKeys { held, reason } => {
+                if let Some(id) = nth(&self.plan, held) {
+                    self.want_keys(id, reason);
+                }
+            }
+            Happening::Lose { held, reason } => {
+                if let Some(id) = nth(&self.plan, held) {
+                    self.lose(id, reason);
+                }
+            }
+            Happening::Pass { seconds } => self.wait(Duration::from_secs(seconds)),
+        }
+    }
+}
+
+fn distinct<T: Ord>(items: impl Iterator<Item = T>) -> bool {
+    let mut items: Vec<T> = items.collect();
+    let before = items.len();
+    items.sort_unstable();
+    items.dedup();
+    items.len() == before
+}
+
+proptest! {
+    /// Whatever a pool says and sources do: never too many, never the same one twice, never a
+    /// long list, never idle while something is owed, and never a wait beyond an hour and a
+    /// quarter.
+    #[test]
+    fn whatever_happens(happenings in proptest::collection::vec(happening(), 0..60)) {
+        let mut bench = Bench::new(KeyedPlan::pool(3));
+        for happening in &happenings {
+            bench.happen(happening);
+            let held = &bench.plan.held;
+            prop_assert!(held.len() <= 3);
+            prop_assert!(distinct(held.iter().map(|held| held.id)));
+            prop_assert!(distinct(held.iter().map(|held| held.name.canonical())));
+            prop_assert!(distinct(held.iter().map(|held| held.address)));
+            let denied = bench.denied();
+            prop_assert!(denied.len() <= 32 && distinct(denied.iter()));
+            for held in held.iter().filter(|held| !held.needs_keys) {
+                prop_assert!(denied.iter().any(|name| name == held.name.as_str()));
+            }
+            match bench.next() {
+                Step::Rest => prop_assert_eq!(held.len(), 3),
+                Step::Try => {}
+                Step::Wait(until) => {
+                    let wait = until.saturating_since(bench.now);
+                    prop_assert!(wait <= Duration::from_secs(4500));
+                }
+            }
+        }
+    }
 }

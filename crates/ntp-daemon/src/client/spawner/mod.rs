@@ -12,6 +12,7 @@ mod memory;
 mod plain;
 mod plain_run;
 
+use std::collections::HashMap;
 use std::net::SocketAddr;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
@@ -108,6 +109,8 @@ pub(super) struct Base {
     wanted: usize,
     association: AssociationConfig,
     nursery: Nursery,
+    /// Name and address of each running source, for the log.
+    remotes: HashMap<SourceId, (String, SocketAddr)>,
     /// Why fewer sources are held than wanted.
     error: Option<String>,
 }
@@ -127,6 +130,7 @@ impl Base {
                 precision: common.precision,
             },
             nursery: Nursery::new(),
+            remotes: HashMap::new(),
             error: None,
             common,
         }
@@ -162,6 +166,7 @@ impl Base {
             Some(session) => Association::nts(self.association, session, now, first_poll),
             None => Association::plain(self.association, first_poll),
         };
+        self.remotes.insert(id, (remote_name.clone(), address));
         let facts = Facts {
             name: self.name.clone(),
             mode: self.mode,
@@ -181,8 +186,21 @@ impl Base {
         });
     }
 
-    fn log_lost(&self, id: SourceId, reason: LossReason) {
-        tracing::warn!(source = %self.name, %id, "lost a source: {}", reason.text());
+    /// Stops a source for which there is a better one, and says why.
+    fn stop(&mut self, id: SourceId, why: &str) {
+        if let Some((remote, address)) = self.remotes.remove(&id) {
+            tracing::info!(source = %self.name, %remote, %address, %id, "source is replaced: {why}");
+        }
+        self.nursery.stop(id);
+    }
+
+    /// Notes that a source has ended.
+    fn lose(&mut self, id: SourceId, reason: LossReason) {
+        let why = reason.text();
+        if let Some((remote, address)) = self.remotes.remove(&id) {
+            tracing::warn!(source = %self.name, %remote, %address, %id, "lost a source: {why}");
+            self.error = Some(format!("lost {remote} ({address}): {why}"));
+        }
     }
 
     /// Puts the configured source's row on the board.

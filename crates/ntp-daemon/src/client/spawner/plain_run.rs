@@ -96,8 +96,7 @@ impl PlainSpawner {
             return Some(format!("there is no route to {}", self.remote.host));
         }
         if let Some(gone) = self.plan.handle_addresses(addresses, self.base.now()) {
-            tracing::info!(source = %self.base.name, id = %gone, "its address has left the name; source is replaced");
-            self.base.nursery.stop(gone);
+            self.base.stop(gone, "its address has left the name");
         }
         let before = self.plan.held();
         loop {
@@ -118,8 +117,7 @@ impl PlainSpawner {
             // A source without NTS has no keys.
             Heard::Event(_, SourceEvent::KeysWanted(_) | SourceEvent::KeysUnwanted) => {}
             Heard::Lost(id, reason) => {
-                self.base.log_lost(id, reason);
-                self.base.error = Some(format!("lost a source: {}", reason.text()));
+                self.base.lose(id, reason);
                 self.plan.handle_lost(id, reason, self.base.now());
                 if self.plan.finished() {
                     tracing::warn!(source = %self.base.name, "this server is not asked again until the daemon restarts");

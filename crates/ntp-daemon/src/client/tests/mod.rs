@@ -151,7 +151,7 @@ async fn a_source_that_a_pool_repeats_is_dropped_and_the_wait_told() {
     assert_eq!((row.wanted, row.held), (2, 1));
     assert_eq!(
         row.last_error.as_deref(),
-        Some("the pool named 127.0.0.2, which we have already")
+        Some("the pool named 127.0.0.2 again, so it seems to have no other now")
     );
     let wait = row.next_try_seconds.unwrap();
     assert!((5.0..=12.5).contains(&wait), "{wait}");
