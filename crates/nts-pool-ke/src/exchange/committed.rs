@@ -181,8 +181,10 @@ fn class_of<T>(outcome: &Result<T, UpstreamError>) -> Result<(), crate::upstream
     }
 }
 
-/// Remembers that the source failed a user. What was known about it may be wrong then.
+/// Remembers that the source failed a user. What was known about it may be wrong then, and its
+/// other connections may be as dead as this one: the next user shall find out before he sends keys.
 fn note_failure(source: &Source, error: &UpstreamError) {
+    drop(source.idle.clear());
     source.failed(Event::FailedAfterKeys, error.class());
     match error {
         UpstreamError::Answer(_) => source.board.contradicted(),
