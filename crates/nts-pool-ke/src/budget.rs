@@ -63,6 +63,12 @@ impl Budget {
         now + self.remaining(now) * 4 / 5
     }
 
+    /// Whether a source is to blame if it does not answer within `given`: not if the user has
+    /// left too little of the time.
+    pub(crate) fn is_fair(given: Duration) -> bool {
+        given >= SHORTEST_TRIAL
+    }
+
     fn remaining(&self, now: Instant) -> Duration {
         self.answer_by.saturating_duration_since(now)
     }
@@ -130,6 +136,12 @@ mod tests {
         let now = Instant::now();
         let budget = Budget::new(now + ms(1000), ms(1000));
         assert_eq!(budget.last_trial_until(now + ms(450)), now + ms(850));
+    }
+
+    #[test]
+    fn silence_counts_from_the_shortest_trial_on() {
+        assert!(!Budget::is_fair(ms(99)));
+        assert!(Budget::is_fair(ms(100)));
     }
 
     #[test]

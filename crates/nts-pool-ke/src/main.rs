@@ -55,7 +55,7 @@ fn run(path: &Path) -> Result<ExitCode, ExitCode> {
         ExitCode::Software
     })?;
     for warning in loaded.warnings.into_vec() {
-        tracing::warn!("{warning}");
+        tracing::warn!("{}: {}", warning.place(), warning.message());
     }
     let runtime = tokio::runtime::Builder::new_multi_thread()
         .enable_all()

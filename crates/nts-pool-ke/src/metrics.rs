@@ -3,7 +3,7 @@
 
 use std::collections::BTreeMap;
 use std::sync::Arc;
-use std::time::Duration;
+use std::time::{Duration, SystemTime};
 
 use nts_service::telemetry::metrics::{Counter, Exposition, Histogram, Kind, Registry};
 use nts_service::telemetry::throttle::Throttle;
@@ -170,6 +170,25 @@ fn log(outcome: &Outcome, throttle: Option<&Throttle>) {
     }
 }
 
+/// Shows how long certificates are still good, by what they are for; negative once they are not.
+pub(crate) fn show_certificates(
+    registry: &Registry,
+    certificates: [(&'static str, SystemTime); 2],
+) {
+    registry.collect(move |page| {
+        const NAME: &str = "nts_pool_ke_certificate_expiry_seconds";
+        page.family(NAME, Kind::Gauge, "Until the certificate ends.");
+        let now = SystemTime::now();
+        for (certificate, end) in certificates {
+            let left = match end.duration_since(now) {
+                Ok(left) => left.as_secs_f64(),
+                Err(passed) => -passed.duration().as_secs_f64(),
+            };
+            page.sample(NAME, &[("cert", certificate)], left.trunc());
+        }
+    });
+}
+
 /// Writes what is looked up rather than counted.
 fn show_sources(sources: &[Arc<Source>], page: &mut Exposition) {
     let now = Instant::now();
@@ -192,7 +211,7 @@ fn show_sources(sources: &[Arc<Source>], page: &mut Exposition) {
         &|source| u32::try_from(source.idle.len()).ok().map(f64::from),
     );
     gauge(
-        "nts_pool_ke_source_round_trip_seconds",
+        "nts_pool_ke_source_rtt_seconds",
         "Smoothed round-trip time.",
         &|source| source.round_trip().map(|time| time.as_secs_f64()),
     );

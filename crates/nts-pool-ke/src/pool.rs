@@ -16,7 +16,7 @@ use tokio::task::JoinSet;
 use tokio::time::Instant;
 
 use crate::config::Config;
-use crate::metrics::Metrics;
+use crate::metrics::{Metrics, show_certificates};
 use crate::server::Front;
 use crate::source::{Source, State};
 use crate::upstream::keeper;
@@ -62,6 +62,13 @@ impl Pool {
         let sources: Vec<_> = config.sources.into_iter().map(new_source).collect();
         let registry = Registry::new();
         let metrics = Arc::new(Metrics::new(registry.clone(), &sources));
+        show_certificates(
+            &registry,
+            [
+                ("front", config.tls.identity.not_after()),
+                ("upstream", config.tls.upstream_identity.not_after()),
+            ],
+        );
         let (trigger, shutdown) = shutdown::channel();
 
         let mut keepers = JoinSet::new();

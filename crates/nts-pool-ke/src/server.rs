@@ -50,8 +50,8 @@ impl Front {
             lease,
         } = connection;
         let budget = Budget::new(lease.deadline(), self.timeout);
-        let xid = format_args!("{:016x}", rand::random::<u64>()).to_string();
-        let span = tracing::info_span!("exchange", xid);
+        let xid = rand::random::<u64>();
+        let span = tracing::info_span!("exchange", xid = %format_args!("{xid:016x}"));
         async {
             let mut report = Report::default();
             let (result, stream) = self.converse(stream, budget, &mut report).await;

@@ -18,7 +18,7 @@ use nts_proto::ke::response::{FixedKeyResponse, InfoResponse, KeyExchangeRespons
 use nts_proto::ke::token::AuthenticationToken;
 use nts_service::ke_stream::{read_message, write_message};
 use nts_service::tls::{self, Alpn, ClientCertificates, Identity, TrustAnchors};
-use rcgen::{BasicConstraints, CertificateParams, CertifiedIssuer, IsCa, KeyPair};
+use rcgen::{BasicConstraints, CertificateParams, CertifiedIssuer, IsCa, KeyPair, date_time_ymd};
 use rustls_pki_types::{CertificateDer, PrivateKeyDer};
 use tokio::net::{TcpListener, TcpStream};
 use tokio::sync::{mpsc, oneshot};
@@ -41,6 +41,15 @@ pub(crate) struct Pem {
     pub(crate) key: String,
 }
 
+impl Pem {
+    fn of((certificate, key): (rcgen::Certificate, KeyPair)) -> Self {
+        Self {
+            certificate: certificate.pem(),
+            key: key.serialize_pem(),
+        }
+    }
+}
+
 impl Authority {
     pub(crate) fn new() -> Self {
         let mut params = CertificateParams::new(Vec::new()).unwrap();
@@ -58,18 +67,25 @@ impl Authority {
     }
 
     fn issue(&self, name: &str) -> (rcgen::Certificate, KeyPair) {
+        self.sign(CertificateParams::new(vec![name.to_owned()]).unwrap())
+    }
+
+    fn sign(&self, params: CertificateParams) -> (rcgen::Certificate, KeyPair) {
         let key = KeyPair::generate().unwrap();
-        let params = CertificateParams::new(vec![name.to_owned()]).unwrap();
         (params.signed_by(&key, &self.0).unwrap(), key)
+    }
+
+    /// A certificate that ended with the year 2020.
+    pub(crate) fn issue_expired_pem(&self, name: &str) -> Pem {
+        let mut params = CertificateParams::new(vec![name.to_owned()]).unwrap();
+        params.not_before = date_time_ymd(2020, 1, 1);
+        params.not_after = date_time_ymd(2021, 1, 1);
+        Pem::of(self.sign(params))
     }
 
     /// A certificate for `name` as files hold it.
     pub(crate) fn issue_pem(&self, name: &str) -> Pem {
-        let (certificate, key) = self.issue(name);
-        Pem {
-            certificate: certificate.pem(),
-            key: key.serialize_pem(),
-        }
+        Pem::of(self.issue(name))
     }
 
     /// A certificate for `name` as TLS needs it.

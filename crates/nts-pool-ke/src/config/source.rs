@@ -117,8 +117,10 @@ pub(super) fn read_all(server: &Section<'_>) -> Option<Vec<SourceConfig>> {
 
 fn read_one(section: &Section<'_>) -> Option<SourceConfig> {
     let host = section.required::<Host>("domain");
-    let default_port = Port::new(DEFAULT_PORT);
-    let port = section.optional::<Port>("port").or(default_port)?;
+    let port = match section.has("port") {
+        true => section.optional::<Port>("port"),
+        false => Port::new(DEFAULT_PORT),
+    };
     let weight = section.number("weight", 1, 0..=MAX_WEIGHT, "");
     let dialect = section.or("dialect", Dialect::default());
     let (auth_token, auth_token_path) = read_token(section);
@@ -129,7 +131,7 @@ fn read_one(section: &Section<'_>) -> Option<SourceConfig> {
              take the token out, or write \"draft-token\"",
         );
     }
-    let source = SourceConfig::from_host(&host?, port.get());
+    let source = SourceConfig::from_host(&host?, port?.get());
     let source = source.map_err(|message| section.error("domain", message));
     Some(SourceConfig {
         weight,

@@ -185,7 +185,7 @@ certificate-chain-path = "DIR/end.pem"
 key-exchange-timeout-ms = 0
 key-exchange-servers = [
     { domain = "not a name", port = 4460 },
-    { domain = "a.test", port = 0 },
+    { domain = "b.test", port = 0 },
     { domain = "b.test", weigth = 1 },
     { domain = "b.test", weight = 1001 },
 ]
@@ -278,6 +278,21 @@ fn the_key_must_belong_to_the_certificate() {
             "error: pool.toml:5: nts-pool-ke-server.private-key-path: the private key does not \
              belong to the certificate of"
         ),
+        "{problems}"
+    );
+}
+
+#[test]
+fn an_expired_certificate_is_refused() {
+    let files = Files::new();
+    let old = files.authority.issue_expired_pem("pool.test");
+    files.write("end.pem", &old.certificate, 0o644);
+    files.write("end.key", &old.key, 0o600);
+    let problems = files.problems(&with_sources(ONE_SOURCE, ""));
+    assert!(
+        problems.starts_with("error: pool.toml:4: nts-pool-ke-server.certificate-chain-path: ")
+            && problems.contains("expired")
+            && problems.lines().count() == 1,
         "{problems}"
     );
 }

@@ -15,7 +15,7 @@ use super::{Candidate, Exchange, Report};
 use crate::error::ExchangeError;
 use crate::health::Event;
 use crate::source::Source;
-use crate::upstream::{Connection, UpstreamError};
+use crate::upstream::{Class, Connection, UpstreamError};
 
 /// Whether a Fixed Key Request may be repeated to the *same* source when a kept-alive connection
 /// turns out to have died (pool design §3.4).
@@ -79,7 +79,9 @@ impl Exchange<Committed> {
         let until = self.budget.answer_by();
         let outcome = match timeout_at(until, self.ask(report)).await {
             Ok(outcome) => outcome,
-            Err(_) => Err(UpstreamError::TimedOut),
+            Err(_) => Err(UpstreamError::silence(
+                until.saturating_duration_since(started),
+            )),
         };
         report.phases.after_keys = Some(started.elapsed());
         report.asked.push((Arc::clone(&source), class_of(&outcome)));
@@ -174,7 +176,7 @@ fn rebuild(
     })
 }
 
-fn class_of<T>(outcome: &Result<T, UpstreamError>) -> Result<(), crate::upstream::Class> {
+fn class_of<T>(outcome: &Result<T, UpstreamError>) -> Result<(), Class> {
     match outcome {
         Ok(_) => Ok(()),
         Err(error) => Err(error.class()),
@@ -184,6 +186,9 @@ fn class_of<T>(outcome: &Result<T, UpstreamError>) -> Result<(), crate::upstream
 /// Remembers that the source failed a user. What was known about it may be wrong then, and its
 /// other connections may be as dead as this one: the next user shall find out before he sends keys.
 fn note_failure(source: &Source, error: &UpstreamError) {
+    if error.class() == Class::Local {
+        return;
+    }
     drop(source.idle.clear());
     source.failed(Event::FailedAfterKeys, error.class());
     match error {

@@ -102,10 +102,12 @@ impl<'a, E: ExportKeys> Exchange<PreKey<'a, E>> {
             if Instant::now() >= self.budget.answer_by() {
                 return Err(ExchangeError::BeforeKeysTimeout);
             }
-            let Some(pick) = self.state.pick() else { break };
+            let Some((pick, others)) = self.state.pick() else {
+                break;
+            };
             let source = Arc::clone(&self.state.sources[pick.index]);
             self.state.excluded[pick.index] = Some(Excluded::Tried);
-            let last = tried + 1 == MOST_CANDIDATES || self.state.pick().is_none();
+            let last = !others || tried + 1 == MOST_CANDIDATES;
             match self.prepare(&source, last).await {
                 Ok(candidate) => {
                     report.picks.push(pick.tier);
@@ -157,7 +159,7 @@ impl<'a, E: ExportKeys> Exchange<PreKey<'a, E>> {
             Err(_) => {
                 // So that the limit grows when it was too short for this source.
                 source.note_round_trip(started.elapsed());
-                Err(NotReady::Failed(UpstreamError::TimedOut))
+                Err(NotReady::Failed(UpstreamError::silence(until - started)))
             }
         }
     }
@@ -176,7 +178,8 @@ impl<'a, E: ExportKeys> Exchange<PreKey<'a, E>> {
 }
 
 impl<E> PreKey<'_, E> {
-    fn pick(&self) -> Option<Pick> {
+    /// The next source to try, and whether there are others.
+    fn pick(&self) -> Option<(Pick, bool)> {
         let now = Instant::now();
         let standings: Vec<_> = std::iter::zip(self.sources, &self.excluded)
             .map(|(source, excluded)| Standing {
@@ -184,7 +187,9 @@ impl<E> PreKey<'_, E> {
                 ..source.standing(&self.denied, now)
             })
             .collect();
-        select::pick(&standings, &mut rand::rng())
+        let pick = select::pick(&standings, &mut rand::rng())?;
+        let eligible = standings.iter().filter(|it| it.weight > 0 && !it.excluded);
+        Some((pick, eligible.count() > 1))
     }
 
     /// Whether the source is known to share nothing with the user's offer.

@@ -290,6 +290,8 @@ async fn the_metrics_page_has_every_outcome_from_the_start() {
     let (lab, source) = lab_with(Script::default()).await;
     lab.ask(&hex("80010002000080040002000f80000000")).await;
     let page = lab.pool.registry().render();
+    let expiry = "nts_pool_ke_certificate_expiry_seconds{cert=\"front\"} ";
+    assert!(page.lines().any(|line| line.starts_with(expiry)), "{page}");
     let label = source.address.to_string();
     for line in [
         "nts_pool_ke_exchanges_total{outcome=\"ok\",family=\"ipv4\"} 1".to_owned(),

@@ -1,12 +1,15 @@
 //! What can go wrong between the pool and a time source, and who is to blame.
 
 use std::io;
+use std::time::Duration;
 
 use nts_proto::code_points::ErrorCode;
 use nts_proto::error::{ParseError, ResponseError};
 use nts_proto::ke::negotiation::ConflictingKeyLengths;
 use nts_service::ke_stream::ReadError;
 use nts_service::tls::HandshakeError;
+
+use crate::budget::Budget;
 
 /// Why a time source did not do what the pool asked of it.
 ///
@@ -28,6 +31,9 @@ pub(crate) enum UpstreamError {
     /// It did not answer within the time it had.
     #[error("no answer in time")]
     TimedOut,
+    /// It did not answer, but the user had left it too little time.
+    #[error("no answer in the little time that was left")]
+    NoTime,
     /// The connection ended before a single octet of an answer.
     #[error("it closed the connection without an answer")]
     ClosedUnanswered,
@@ -98,7 +104,7 @@ impl UpstreamError {
     /// Whose fault it is.
     pub(crate) fn class(&self) -> Class {
         match self {
-            Self::Local(_) => Class::Local,
+            Self::Local(_) | Self::NoTime => Class::Local,
             Self::Resolve(_)
             | Self::Connect(_)
             | Self::TimedOut
@@ -109,6 +115,15 @@ impl UpstreamError {
             Self::Malformed(_) | Self::Contradiction(_) | Self::ForbiddenPort(_) => Class::Protocol,
             Self::Answer(error) => class_of_answer(error),
             Self::CheckFailed(class) => *class,
+        }
+    }
+
+    /// The failure of a source that has not answered within `given`.
+    pub(crate) fn silence(given: Duration) -> Self {
+        if Budget::is_fair(given) {
+            Self::TimedOut
+        } else {
+            Self::NoTime
         }
     }
 

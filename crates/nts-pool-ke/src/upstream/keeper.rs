@@ -10,7 +10,7 @@ use tokio::time::{Instant, sleep, sleep_until, timeout};
 
 use super::connection::Connection;
 use super::dialect::Phrasing;
-use super::error::UpstreamError;
+use super::error::{Class, UpstreamError};
 use super::info::{ask_capabilities, ask_names};
 use super::knowledge::{Knowledge, REPEAT_AFTER};
 use crate::health::Event;
@@ -169,10 +169,14 @@ impl Keeper {
 
     async fn note_failure(&mut self, error: &UpstreamError) {
         self.failures = self.failures.saturating_add(1);
+        let hint = match error.class() {
+            Class::Auth => "; does it know this pool's token or certificate?",
+            _ => "",
+        };
         tracing::info!(
             source = self.source.label(),
             failures = self.failures,
-            "check of time source failed: {error}"
+            "check of time source failed: {error}{hint}"
         );
         self.source.failed(Event::FailedBeforeKeys, error.class());
         self.source.board.failed(error.class(), Instant::now());
