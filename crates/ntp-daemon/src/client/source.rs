@@ -8,6 +8,7 @@ use std::io;
 use std::net::{IpAddr, SocketAddr};
 use std::time::Duration;
 
+use nix::sys::socket::SockaddrStorage;
 use nts_proto::association::{
     Association, DatagramOutcome, KeyReason, Kiss, Measurement, NtsSession, TimerAction,
     UnusableReason,
@@ -267,18 +268,22 @@ async fn receive(
 }
 
 /// Reference ids of this machine's addresses, by which a source is found out that is synchronised
-/// to us. Those of IPv6 addresses are digests and left out; so is the loopback address, which a
-/// remote may truthfully give as its own reference.
+/// to us. Loopback addresses are left out: a remote may truthfully give one as its own reference.
 fn own_reference_ids() -> Vec<ReferenceId> {
     let Ok(interfaces) = nix::ifaddrs::getifaddrs() else {
         return Vec::new();
     };
-    let addresses =
-        interfaces.filter_map(|interface| Some(interface.address?.as_sockaddr_in()?.ip()));
-    addresses
-        .filter(|address| !IpAddr::V4(*address).is_loopback())
-        .map(ReferenceId::from_ipv4)
+    interfaces
+        .filter_map(|interface| interface_address(&interface.address?))
+        .filter(|address| !address.is_loopback())
+        .map(ReferenceId::from_address)
         .collect()
+}
+
+fn interface_address(address: &SockaddrStorage) -> Option<IpAddr> {
+    let v4 = || Some(IpAddr::V4(address.as_sockaddr_in()?.ip()));
+    let v6 = || Some(IpAddr::V6(address.as_sockaddr_in6()?.ip()));
+    v4().or_else(v6)
 }
 
 fn explain_keys(reason: KeyReason) -> &'static str {

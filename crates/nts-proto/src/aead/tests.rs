@@ -45,9 +45,14 @@ fn open(
 fn check_siv(key: &str, headers: &[&str], plaintext: &str, expected: &str) {
     let mut siv = Aes128Siv::new_from_slice(&unhex(key)).unwrap();
     let headers: Vec<_> = headers.iter().map(|header| unhex(header)).collect();
-    let sealed = siv.encrypt(&headers, &unhex(plaintext)).unwrap();
-    assert_eq!(hex::encode(&sealed), expected);
-    assert_eq!(siv.decrypt(&headers, &sealed).unwrap(), unhex(plaintext));
+    let mut text = unhex(plaintext);
+    let tag = siv
+        .encrypt_inout_detached(&headers, InOutBuf::from(text.as_mut_slice()))
+        .unwrap();
+    assert_eq!(hex::encode(tag) + &hex::encode(&text), expected);
+    siv.decrypt_inout_detached(&headers, InOutBuf::from(text.as_mut_slice()), &tag)
+        .unwrap();
+    assert_eq!(hex::encode(text), plaintext);
 }
 
 #[test]

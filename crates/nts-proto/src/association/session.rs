@@ -9,9 +9,7 @@ use crate::aead::{AeadKey, InvalidAeadKey};
 use crate::code_points::AeadAlgorithm;
 use crate::cookie::Cookie;
 use crate::ke::keys::SessionKeys;
-
-/// The longest cookie, in octets, that a client takes. Real ones have 72 to about 300.
-const MAX_COOKIE_LENGTH: usize = 512;
+use crate::ke::response::MAX_COOKIE_LENGTH;
 
 /// Why a key exchange gave nothing to work with.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
@@ -33,8 +31,8 @@ pub struct NtsSession {
 }
 
 impl NtsSession {
-    /// Takes what a key exchange gave. Cookies that are empty, longer than 512 octets, or beyond
-    /// the eighth are left out.
+    /// Takes what a key exchange gave. Cookies that are empty, longer than 1024 octets, or
+    /// beyond the eighth are left out.
     ///
     /// # Errors
     /// [`InvalidSession`] if the algorithm is not supported, the keys do not fit it, or no cookie

@@ -4,7 +4,9 @@
 //! decided here.
 
 use std::fmt;
-use std::net::Ipv4Addr;
+use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
+
+use md5::{Digest, Md5};
 
 use crate::time::{NtpShort, NtpTimestamp};
 
@@ -124,6 +126,21 @@ impl ReferenceId {
     /// The id that stands for a server with this address.
     pub const fn from_ipv4(address: Ipv4Addr) -> Self {
         Self(address.octets())
+    }
+
+    /// The id that stands for a server with this address: the first four octets of its MD5
+    /// (RFC 5905 §7.3).
+    pub fn from_ipv6(address: Ipv6Addr) -> Self {
+        let [a, b, c, d, ..] = Md5::digest(address.octets()).0;
+        Self([a, b, c, d])
+    }
+
+    /// The id that stands for a server with this address.
+    pub fn from_address(address: IpAddr) -> Self {
+        match address {
+            IpAddr::V4(address) => Self::from_ipv4(address),
+            IpAddr::V6(address) => Self::from_ipv6(address),
+        }
     }
 }
 
@@ -361,6 +378,17 @@ mod tests {
         ] {
             assert_eq!(KissCode::from(ReferenceId(*text)), code);
             assert_eq!(ReferenceId::from(code).to_bytes(), *text);
+        }
+    }
+
+    #[test]
+    fn addresses_have_ids() {
+        for (address, id) in [
+            ("192.0.2.1", [192, 0, 2, 1]),
+            ("2001:db8::1", [0x39, 0xab, 0x9b, 0x37]),
+        ] {
+            let address: IpAddr = address.parse().unwrap();
+            assert_eq!(ReferenceId::from_address(address).to_bytes(), id);
         }
     }
 

@@ -154,7 +154,7 @@ fn sealed_answer(lab: &Lab, request: &[u8], clear: &[u8], hidden: &[u8], tail: &
         transmit: lab.clock() + NtpDuration::from_bits(LEG),
         ..asked
     };
-    let mut buffer = vec![0; 2000];
+    let mut buffer = vec![0; 4000];
     let mut writer = PacketWriter::new(&mut buffer).unwrap();
     writer.put(clear).unwrap();
     writer.set_header(&header);
@@ -211,7 +211,7 @@ fn only_encrypted_cookies_of_usable_length_are_kept() {
     assert_eq!(lab.cookies(), 1);
     let cookie = |length| field(ExtensionFieldType::NtsCookie, &vec![9; length]);
     let clear = [request[48..84].to_vec(), cookie(104)].concat();
-    let hidden = [cookie(0), cookie(516), cookie(512), cookie(8)].concat();
+    let hidden = [cookie(0), cookie(1028), cookie(1024), cookie(8)].concat();
     let answer = sealed_answer(&lab, &request, &clear, &hidden, &cookie(104));
     measurement(lab.deliver(&answer));
     assert_eq!(lab.cookies(), 3);
