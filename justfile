@@ -12,6 +12,10 @@ test:
 e2e:
     cargo test --package testkit --features unstable_nts-pool
 
+# Every fuzz target for a minute (see fuzz/README.md).
+fuzz:
+    fuzz/run
+
 # Other implementations against ours (needs Debian's packages; see interop/run --help).
 interop:
     cargo build --release --features unstable_nts-pool && interop/run
