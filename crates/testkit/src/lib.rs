@@ -2,7 +2,7 @@
 //! time sources that do not, pools and users, all on real TLS and UDP on loopback.
 //!
 //! Every socket has port 0. Nothing here needs root, the internet, or the machine's clock to be
-//! touched, and nothing waits by sleeping: events are awaited, under a [deadline](deadline).
+//! touched, and nothing waits by sleeping: events are awaited, under a [deadline].
 //!
 //! This crate is never shipped, so it may panic: a test that cannot be set up has failed.
 
