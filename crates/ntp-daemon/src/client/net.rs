@@ -48,13 +48,17 @@ impl ExchangeSocket {
     /// # Errors
     /// If our own side cannot send. That the remote refuses is no error.
     pub(super) async fn send(&self, datagram: &[u8]) -> io::Result<NtpTimestamp> {
-        loop {
-            let before = clock::now();
-            match self.socket.send(datagram).await {
-                Ok(_) => return Ok(before),
-                Err(error) if says_the_network(&error) => {}
-                Err(error) => return Err(error),
-            }
+        let before = clock::now();
+        match self.socket.send(datagram).await {
+            Ok(_) => return Ok(before),
+            // It was about an earlier datagram, and this one has not gone out.
+            Err(error) if says_the_network(&error) => {}
+            Err(error) => return Err(error),
+        }
+        let before = clock::now();
+        match self.socket.send(datagram).await {
+            Err(error) if !says_the_network(&error) => Err(error),
+            Ok(_) | Err(_) => Ok(before),
         }
     }
 

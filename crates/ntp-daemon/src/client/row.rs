@@ -103,3 +103,53 @@ impl Row {
         }
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use nts_proto::association::{Association, AssociationConfig};
+    use nts_proto::time::{MonotonicTime, NtpTimestamp};
+
+    use super::*;
+
+    fn row() -> Row {
+        Row::new(Facts {
+            name: "ntp.test:123".into(),
+            mode: SourceMode::Server,
+            remote_name: "ntp.test".into(),
+            address: "192.0.2.1:123".parse().unwrap(),
+        })
+    }
+
+    /// The status of an association whose first request went out.
+    fn asked() -> Status {
+        let start = MonotonicTime::default();
+        let mut association = Association::plain(AssociationConfig::default(), start);
+        let _ = association.handle_timer(start, &mut rand::rng());
+        association.handle_sent(NtpTimestamp::ZERO);
+        association.status()
+    }
+
+    #[test]
+    fn before_the_first_answer_nothing_is_known() {
+        let state = row().state(asked(), SourceId(7));
+        assert_eq!(
+            (state.id, state.state, state.reach),
+            (7, SourceCondition::Starting, 0)
+        );
+        assert_eq!(
+            (state.offset, state.uncertainty, state.delay),
+            (None, None, None)
+        );
+        assert_eq!((state.stratum, state.last_update), (None, None));
+        assert!(!state.authenticated);
+        assert_eq!(state.unanswered_polls, 8);
+    }
+
+    #[test]
+    fn what_went_wrong_is_shown() {
+        let mut row = row();
+        row.set_error("cannot send");
+        let state = row.state(asked(), SourceId(7));
+        assert_eq!(state.last_error.as_deref(), Some("cannot send"));
+    }
+}

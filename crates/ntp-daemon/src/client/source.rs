@@ -80,6 +80,8 @@ impl Source {
 struct Exchange {
     socket: ExchangeSocket,
     until: Instant,
+    /// By which a source is found out that is synchronised to us.
+    own_ids: Vec<ReferenceId>,
 }
 
 struct Running {
@@ -153,6 +155,7 @@ impl Running {
                 self.exchange = Some(Exchange {
                     socket,
                     until: Instant::now() + ANSWER_LIMIT,
+                    own_ids: own_reference_ids(),
                 });
             }
             Err(error) => {
@@ -181,7 +184,7 @@ impl Running {
         let outcome =
             self.source
                 .association
-                .handle_datagram(now, received, datagram, &own_reference_ids());
+                .handle_datagram(now, received, datagram, &exchange.own_ids);
         match outcome {
             DatagramOutcome::Measurement(measurement) => self.take(&measurement).await,
             DatagramOutcome::Unusable(reason) => {
@@ -267,8 +270,8 @@ async fn receive(
     }
 }
 
-/// Reference ids of this machine's addresses, by which a source is found out that is synchronised
-/// to us. Loopback addresses are left out: a remote may truthfully give one as its own reference.
+/// Reference ids of this machine's addresses. Loopback addresses are left out: a remote may
+/// truthfully give one as its own reference.
 fn own_reference_ids() -> Vec<ReferenceId> {
     let Ok(interfaces) = nix::ifaddrs::getifaddrs() else {
         return Vec::new();

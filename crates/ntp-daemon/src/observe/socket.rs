@@ -91,7 +91,15 @@ fn listen(path: &Path, permissions: u32) -> io::Result<(UnixListener, SocketFile
     // Linux gives the file the mode of the unbound socket, so that there is no moment with a wider
     // one. Where that is not possible the mode set below has to do.
     let _ = fchmod(socket.as_fd(), Mode::from_bits_truncate(permissions));
-    socket.bind(&SockAddr::unix(path)?)?;
+    socket
+        .bind(&SockAddr::unix(path)?)
+        .map_err(|error| match error.kind() {
+            io::ErrorKind::NotFound => io::Error::new(
+                io::ErrorKind::NotFound,
+                "there is no such folder; make it or set another observation-path",
+            ),
+            _ => error,
+        })?;
     let found = std::fs::symlink_metadata(path)?;
     let file = SocketFile {
         path: path.to_owned(),

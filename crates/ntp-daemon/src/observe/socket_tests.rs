@@ -111,6 +111,16 @@ async fn a_file_that_is_no_socket_stays_and_the_error_names_it() {
 }
 
 #[tokio::test]
+async fn a_folder_that_is_not_there_is_named_with_the_cure() {
+    let error = ObservationSocket::bind(Path::new("/nonexistent/observe"), 0o600, snapshot());
+    assert_eq!(
+        error.unwrap_err().to_string(),
+        "observation socket /nonexistent/observe: there is no such folder; make it or set \
+         another observation-path"
+    );
+}
+
+#[tokio::test]
 async fn idle_clients_do_not_keep_others_out() {
     let directory = tempfile::tempdir().unwrap();
     let path = directory.path().join("observe");

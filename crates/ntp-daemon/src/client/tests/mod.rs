@@ -11,8 +11,9 @@ use tokio::net::UdpSocket;
 use tokio::task::JoinHandle;
 
 use super::Client;
-use crate::config::SourceMode;
+use crate::config::{SourceMode, SynchronizationConfig};
 use crate::fixtures::Pki;
+use crate::observe;
 use crate::observe::state::{SourceCondition, SourceMode as Mode};
 use support::{
     Answer, ScriptedServer, address, authenticated, source_config, time_source, trust, wait_for,
@@ -310,6 +311,26 @@ async fn an_only_server_that_refuses_is_not_asked_again() {
             })
     })
     .await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn the_observation_socket_tells_of_sources_and_servers() {
+    let source = time_source("127.0.0.2", "");
+    let client = Client::spawn(&[source_config(address(&source), SourceMode::Server)]);
+    wait_for(&client, |rows| rows.iter().any(|row| row.offset.is_some())).await;
+    let directory = tempfile::tempdir().unwrap();
+    let path = directory.path().join("observe");
+    let started = std::time::Instant::now();
+    let synchronization = SynchronizationConfig::default();
+    let snapshot = observe::snapshot(started, &synchronization, &source, &client);
+    let _socket = observe::ObservationSocket::bind(&path, 0o600, snapshot).unwrap();
+    let mut stream = tokio::net::UnixStream::connect(&path).await.unwrap();
+    let state = observe::read_state(&mut stream).await.unwrap();
+    assert_eq!(state.system.stratum, 1);
+    assert_eq!(state.sources[0].address, address(&source));
+    assert_eq!(state.configured_sources[0].held, 1);
+    assert_eq!(state.servers[0].address, address(&source));
+    assert!(state.servers[0].stats.accepted_packets >= 1);
 }
 
 #[tokio::test(flavor = "multi_thread")]
