@@ -44,8 +44,21 @@ pub(crate) struct PreKey<'a, E> {
 enum Excluded {
     /// It was tried and failed, or is being tried.
     Tried,
+    /// It was given little time, and was not ready within it.
+    Slow,
     /// It shares nothing with the user's offer.
     Mismatch(Refusal),
+}
+
+/// How much time a source gets to be ready.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+enum Trial {
+    /// There are others as good.
+    Short,
+    /// There are only others that failed lately.
+    Long,
+    /// There is no other.
+    Last,
 }
 
 /// A source that is ready for keys: what it supports is known, the connection stands.
@@ -103,12 +116,18 @@ impl<'a, E: ExportKeys> Exchange<PreKey<'a, E>> {
                 return Err(ExchangeError::BeforeKeysTimeout);
             }
             let Some((pick, others)) = self.state.pick() else {
+                if self.state.readmit_slow() {
+                    continue;
+                }
                 break;
             };
             let source = Arc::clone(&self.state.sources[pick.index]);
             self.state.excluded[pick.index] = Some(Excluded::Tried);
-            let last = !others || tried + 1 == MOST_CANDIDATES;
-            match self.prepare(&source, last).await {
+            let trial = match others {
+                _ if tried + 1 == MOST_CANDIDATES => Trial::Last,
+                others => others,
+            };
+            match self.prepare(&source, trial).await {
                 Ok(candidate) => {
                     report.picks.push(pick.tier);
                     report.phases.before_keys = Some(started.elapsed());
@@ -122,6 +141,9 @@ impl<'a, E: ExportKeys> Exchange<PreKey<'a, E>> {
                     report.picks.push(pick.tier);
                     report.asked.push((Arc::clone(&source), Err(error.class())));
                     note_failure(&source, &error);
+                    if trial == Trial::Short && matches!(error, UpstreamError::TimedOut) {
+                        self.state.excluded[pick.index] = Some(Excluded::Slow);
+                    }
                     last_failure = Some(error);
                 }
             }
@@ -133,11 +155,12 @@ impl<'a, E: ExportKeys> Exchange<PreKey<'a, E>> {
     }
 
     /// Gets `source` ready for keys, within its share of the time.
-    async fn prepare(&self, source: &Arc<Source>, last: bool) -> Result<Candidate, NotReady> {
+    async fn prepare(&self, source: &Arc<Source>, trial: Trial) -> Result<Candidate, NotReady> {
         let started = Instant::now();
-        let until = match last {
-            true => self.budget.last_trial_until(started),
-            false => self.budget.trial_until(started, source.round_trip()),
+        let until = match trial {
+            Trial::Short => self.budget.trial_until(started, source.round_trip()),
+            Trial::Long => self.budget.trial_until(started, None),
+            Trial::Last => self.budget.last_trial_until(started),
         };
         let ready = async {
             let known = source.board.learn().await.map_err(NotReady::Failed)?;
@@ -178,8 +201,8 @@ impl<'a, E: ExportKeys> Exchange<PreKey<'a, E>> {
 }
 
 impl<E> PreKey<'_, E> {
-    /// The next source to try, and whether there are others.
-    fn pick(&self) -> Option<(Pick, bool)> {
+    /// The next source to try, and how much time it deserves in view of the others.
+    fn pick(&self) -> Option<(Pick, Trial)> {
         let now = Instant::now();
         let standings: Vec<_> = std::iter::zip(self.sources, &self.excluded)
             .map(|(source, excluded)| Standing {
@@ -188,8 +211,27 @@ impl<E> PreKey<'_, E> {
             })
             .collect();
         let pick = select::pick(&standings, &mut rand::rng())?;
-        let eligible = standings.iter().filter(|it| it.weight > 0 && !it.excluded);
-        Some((pick, eligible.count() > 1))
+        let picked_is_aside = standings[pick.index].aside;
+        let others = standings.iter().enumerate();
+        let others = others
+            .filter(|(index, it)| *index != pick.index && it.weight > 0 && !it.excluded)
+            .map(|(_, it)| match picked_is_aside || !it.aside {
+                true => Trial::Short,
+                false => Trial::Long,
+            });
+        Some((pick, others.min().unwrap_or(Trial::Last)))
+    }
+
+    /// Lets sources that were given little time try again, now that no other is left.
+    fn readmit_slow(&mut self) -> bool {
+        let mut readmitted = false;
+        for excluded in &mut self.excluded {
+            if matches!(excluded, Some(Excluded::Slow)) {
+                *excluded = None;
+                readmitted = true;
+            }
+        }
+        readmitted
     }
 
     /// Whether the source is known to share nothing with the user's offer.
@@ -227,3 +269,6 @@ fn note_failure(source: &Source, error: &UpstreamError) {
         source.board.want_check();
     }
 }
+
+#[cfg(test)]
+mod tests;
