@@ -3,7 +3,7 @@
 //! What never happens here: deciding what a key of the configuration means, or serving anybody.
 
 use std::path::{Path, PathBuf};
-use std::time::Instant;
+use std::time::{Duration, Instant};
 
 use nts_service::config::Problems;
 use nts_service::exit::ExitCode;
@@ -27,70 +27,89 @@ pub struct Options {
     pub no_clock_control: bool,
 }
 
+/// Time for tasks that cannot be interrupted, like a name look-up, once all else has ended.
+const LAST_TASKS: Duration = Duration::from_millis(100);
+
 /// Runs the daemon until it is told to stop or cannot go on.
 ///
 /// Until there is a log, everything is said on standard error.
 #[must_use]
 pub fn run(options: &Options) -> ExitCode {
-    let Loaded {
-        config,
-        warnings,
-        notices,
-    } = match load(options.config.as_deref()) {
+    let path = config_path(options);
+    let loaded = match load(path.as_deref()) {
         Ok(loaded) => loaded,
         Err(problems) => {
             eprintln!("{problems}");
             return ExitCode::Config;
         }
     };
-    let log = match logging::init(&log_options(options, &config)) {
+    let log = match logging::init(&log_options(options, &loaded.config)) {
         Ok(log) => log,
         Err(error) => {
             eprintln!("error: {error}");
             return ExitCode::Config;
         }
     };
-    for warning in warnings.into_vec() {
-        tracing::warn!("{}: {}", warning.place(), warning.message());
+    if path.is_none() {
+        let default = config::DEFAULT_PATH;
+        tracing::info!("there is no file {default}: using the built-in configuration");
     }
-    for notice in notices {
+    tell(loaded.warnings);
+    for notice in &loaded.notices {
         tracing::warn!("{notice}");
     }
-    if let Err(error) = check_clock_control(options, &config) {
-        tracing::error!("{error}");
-        return ExitCode::Software;
-    }
-    let runtime = match tokio::runtime::Builder::new_multi_thread()
-        .enable_all()
-        .build()
-    {
-        Ok(runtime) => runtime,
-        Err(error) => {
-            tracing::error!(%error, "cannot start the runtime");
-            return ExitCode::Software;
-        }
-    };
-    match runtime.block_on(Daemon::run(options, &config, &log)) {
+    match run_with(options, path.as_deref(), &loaded.config, &log) {
         Ok(()) => ExitCode::Success,
         Err(error) => {
             tracing::error!("{error}");
+            if loaded.config.observability.log_path.is_some() {
+                eprintln!("error: {error}");
+            }
             error.exit_code()
         }
     }
 }
 
-/// The configuration file that `path` names, or the one at the default path. No file at the
-/// default path is the built-in configuration; a file that cannot be read never is.
+/// The configuration file that the options name, else the one at the default path if there is
+/// any. Where it cannot be told whether there is one, reading it will say why.
+fn config_path(options: &Options) -> Option<PathBuf> {
+    let default = PathBuf::from(config::DEFAULT_PATH);
+    let missing = matches!(default.try_exists(), Ok(false));
+    options.config.clone().or((!missing).then_some(default))
+}
+
+/// The configuration of a file, or the built-in one.
 fn load(path: Option<&Path>) -> Result<Loaded, Problems> {
-    let default = Path::new(config::DEFAULT_PATH);
-    if path.is_none() && matches!(default.try_exists(), Ok(false)) {
-        return Ok(Loaded {
+    match path {
+        Some(path) => config::load(path),
+        None => Ok(Loaded {
             config: Config::default(),
             warnings: Problems::new(),
             notices: Vec::new(),
-        });
+        }),
     }
-    config::load(path.unwrap_or(default))
+}
+
+fn tell(warnings: Problems) {
+    for warning in warnings.into_vec() {
+        tracing::warn!("{}: {}", warning.place(), warning.message());
+    }
+}
+
+fn run_with(
+    options: &Options,
+    path: Option<&Path>,
+    config: &Config,
+    log: &Log,
+) -> Result<(), RunError> {
+    check_clock_control(options, config)?;
+    let runtime = tokio::runtime::Builder::new_multi_thread()
+        .enable_all()
+        .build()
+        .map_err(RunError::Runtime)?;
+    let outcome = runtime.block_on(Daemon::run(path, config, log));
+    runtime.shutdown_timeout(LAST_TASKS);
+    outcome
 }
 
 fn log_options(options: &Options, config: &Config) -> logging::Options {
@@ -103,16 +122,13 @@ fn log_options(options: &Options, config: &Config) -> logging::Options {
 }
 
 /// Sources would have the clock steered, which this version cannot do.
-fn check_clock_control(options: &Options, config: &Config) -> Result<(), &'static str> {
+fn check_clock_control(options: &Options, config: &Config) -> Result<(), RunError> {
     if config.sources.is_empty() {
         tracing::info!("no sources are configured: the daemon will not change the system time");
         return Ok(());
     }
     if !options.no_clock_control && config.synchronization.control_clock {
-        return Err(
-            "clock control is not there yet: this version measures and does not steer \
-                    the clock; run with -x (--no-clock-control)",
-        );
+        return Err(RunError::ClockControl);
     }
     tracing::info!("clock control is off: the daemon measures and will not change the system time");
     Ok(())
@@ -121,6 +137,13 @@ fn check_clock_control(options: &Options, config: &Config) -> Result<(), &'stati
 /// Why the daemon cannot go on.
 #[derive(Debug, thiserror::Error)]
 enum RunError {
+    #[error(
+        "clock control is not there yet: this version measures and does not steer the clock; run \
+         it with -x (--no-clock-control), or set control-clock = false in [synchronization]"
+    )]
+    ClockControl,
+    #[error("cannot start the runtime: {0}")]
+    Runtime(#[source] std::io::Error),
     #[error("cannot handle signals: {0}")]
     Signals(#[source] std::io::Error),
     #[error(transparent)]
@@ -133,7 +156,11 @@ impl RunError {
     fn exit_code(&self) -> ExitCode {
         match self {
             Self::Servers(StartError::Keys(_)) => ExitCode::Config,
-            Self::Signals(_) | Self::Servers(_) | Self::Observation(_) => ExitCode::Software,
+            Self::ClockControl
+            | Self::Runtime(_)
+            | Self::Signals(_)
+            | Self::Servers(_)
+            | Self::Observation(_) => ExitCode::Software,
         }
     }
 }
@@ -146,13 +173,13 @@ struct Daemon {
 }
 
 impl Daemon {
-    async fn run(options: &Options, config: &Config, log: &Log) -> Result<(), RunError> {
+    async fn run(path: Option<&Path>, config: &Config, log: &Log) -> Result<(), RunError> {
         let mut signals = Signals::listen().map_err(RunError::Signals)?;
         let daemon = Self::start(config)?;
         notify::ready();
         while signals.next().await == Signal::Reload {
             notify::reloading();
-            daemon.reload(options.config.as_deref(), log).await;
+            daemon.reload(path, log).await;
             notify::ready();
         }
         notify::stopping();
@@ -204,9 +231,7 @@ impl Daemon {
             Ok(Ok(Loaded {
                 config, warnings, ..
             })) => {
-                for warning in warnings.into_vec() {
-                    tracing::warn!("{}: {}", warning.place(), warning.message());
-                }
+                tell(warnings);
                 for address in self.time_source.reload(&config) {
                     tracing::warn!(%address, "a listener was added or taken out; restart for that");
                 }
