@@ -1,7 +1,6 @@
 //! `[[nts-ke-server]]`: sockets that answer NTS key exchanges.
 
 use std::net::SocketAddr;
-use std::os::unix::fs::MetadataExt;
 use std::path::PathBuf;
 use std::time::Duration;
 
@@ -142,23 +141,7 @@ fn read_tokens(section: &Section<'_>, key: &'static str) -> Vec<AuthenticationTo
             problems.warning(secret.place(), message);
         }
     }
-    if !secrets.is_empty() {
-        warn_about_readers(section, key);
-    }
     tokens
-}
-
-/// A configuration file that holds tokens is a secret file.
-fn warn_about_readers(section: &Section<'_>, key: &'static str) {
-    let place = section.place(key);
-    let mode = std::fs::metadata(place.path()).map_or(0, |metadata| metadata.mode());
-    if mode & 0o004 != 0 {
-        let message = format!(
-            "every user of this machine can read these tokens; run `chmod o-r '{}'`",
-            place.path().display()
-        );
-        section.problems().warning(&place, message);
-    }
 }
 
 /// The name as clients look it up: a DNS name or an address, kept as it is written.

@@ -204,8 +204,9 @@ mod with_pools {
         assert_eq!(
             lines(load(&path).unwrap().warnings),
             [format!(
-                "warning: {shown}:7: nts-ke-server[1].accepted-pool-authentication-tokens: every \
-                 user of this machine can read these tokens; run `chmod o-r '{shown}'`"
+                "warning: {shown}:7: nts-ke-server[1].accepted-pool-authentication-tokens[1]: \
+                 this file holds a secret and every user of this machine can read it; run \
+                 `chmod o-r '{shown}'`"
             )]
         );
     }
