@@ -16,3 +16,20 @@ pub async fn within<T>(what: &str, future: impl Future<Output = T>) -> T {
         Err(_) => panic!("waited for {} s in vain: {what}", DEADLINE.as_secs()),
     }
 }
+
+/// Looks again and again until `look` gives something: for what cannot be awaited.
+///
+/// # Panics
+/// After [`DEADLINE`].
+pub async fn eventually<T>(what: &str, mut look: impl FnMut() -> Option<T>) -> T {
+    let mut ticks = tokio::time::interval(Duration::from_millis(5));
+    let looking = async {
+        loop {
+            ticks.tick().await;
+            if let Some(value) = look() {
+                return value;
+            }
+        }
+    };
+    within(what, looking).await
+}

@@ -7,6 +7,7 @@ use ntp_daemon::config::{
     Config as DaemonConfig, KeAuthorization, KeServerConfig, ServerConfig, SynchronizationConfig,
 };
 use ntp_daemon::ke_server::KeStatsSnapshot;
+use ntp_daemon::server::StatsSnapshot;
 use ntp_daemon::time_source::TimeSource;
 use nts_pool_ke::config::{ObservabilityConfig, TlsConfig, TlsFiles};
 use nts_pool_ke::{Config as PoolConfig, Pool, SourceConfig};
@@ -22,7 +23,7 @@ use crate::user::User;
 /// The token that pools and sources of the laboratory share unless a test says otherwise.
 pub const TOKEN: &str = "laboratory-token-0123456789abcdef";
 
-/// The name of every pool in the laboratory.
+/// The name of every pool in the laboratory, beside its address.
 pub const POOL_NAME: &str = "pool.test";
 
 /// Long enough for a busy machine; tests that wait for it to pass set a shorter one.
@@ -131,7 +132,7 @@ impl Lab {
             sources,
             key_exchange_timeout: POOL_TIMEOUT,
             tls: TlsConfig {
-                identity: self.authority.server(&[POOL_NAME]).identity(),
+                identity: self.authority.server(&[POOL_NAME, "127.0.0.1"]).identity(),
                 upstream_identity: self.pool_client.identity(),
                 trust: self.authority.trust(),
                 files: TlsFiles::default(),
@@ -185,6 +186,14 @@ impl RealSource {
     pub fn counts(&self) -> KeStatsSnapshot {
         let running = self.running.as_ref();
         running.expect("it runs until it is stopped").ke_servers()[0]
+            .stats()
+            .snapshot()
+    }
+
+    /// What its NTP server counts.
+    pub fn ntp_counts(&self) -> StatsSnapshot {
+        let running = self.running.as_ref();
+        running.expect("it runs until it is stopped").servers()[0]
             .stats()
             .snapshot()
     }

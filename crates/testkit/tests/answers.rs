@@ -22,7 +22,7 @@ const CHOSEN: &str = "80010002000080040002000f";
 const SOURCE_NAME: &str = "127.0.0.2";
 
 /// How long the servers of these tests wait for a request.
-const PATIENCE: Duration = Duration::from_millis(300);
+const PATIENCE: Duration = Duration::from_millis(1500);
 
 struct Scene {
     lab: Lab,
@@ -175,7 +175,7 @@ async fn harmless_requests_are_served() {
 #[tokio::test(flavor = "multi_thread")]
 async fn incomplete_requests_get_error_1_when_time_is_over() {
     let scene = Scene::with_patience(PATIENCE);
-    let user = scene.lab.user();
+    let mut users = tokio::task::JoinSet::new();
     for (address, name) in scene.servers() {
         for request in [
             "",
@@ -184,12 +184,16 @@ async fn incomplete_requests_get_error_1_when_time_is_over() {
             CHOSEN,
             "16030100c8010000c40303",
         ] {
-            let mut connection = user.connect(address, name).await.expect("TLS");
-            connection.send(&octets(request)).await;
-            let answer = connection.receive_all().await;
-            assert_answer(&answer, ERROR_1, &format!("{name}: {request}"));
+            let user = scene.lab.user();
+            users.spawn(async move {
+                let mut connection = user.connect(address, name).await.expect("TLS");
+                connection.send(&octets(request)).await;
+                let answer = connection.receive_all().await;
+                assert_answer(&answer, ERROR_1, &format!("{name}: {request}"));
+            });
         }
     }
+    users.join_all().await;
 }
 
 #[tokio::test(flavor = "multi_thread")]

@@ -16,7 +16,7 @@ const ERROR_1: &str = "80020002000180000000";
 const ERROR_2: &str = "80020002000280000000";
 
 /// The budget of exchanges in which a source is silent.
-const SHORT: Duration = Duration::from_millis(500);
+const SHORT: Duration = Duration::from_secs(2);
 
 /// A pool of these sources, with a short budget.
 fn impatient_pool(lab: &Lab, sources: Vec<SourceConfig>) -> RunningPool {

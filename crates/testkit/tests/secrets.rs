@@ -3,9 +3,12 @@
 //! One test, because the log belongs to the whole process.
 #![cfg(feature = "unstable_nts-pool")]
 
+use ntp_daemon::client::Client;
+use ntp_daemon::config::{PollLimits, RemoteAddress, SourceConfig, SourceMode};
 use nts_pool_ke::Dialect;
 use nts_proto::code_points::AeadAlgorithm;
 use testkit::Lab;
+use testkit::deadline::eventually;
 use testkit::faulty_source::{Answer, Script};
 use testkit::lab::{POOL_NAME, TOKEN, by_certificate, by_token, entry, loopback, token};
 use testkit::log::CapturedLog;
@@ -114,6 +117,33 @@ async fn failed_exchanges(lab: &Lab, secrets: &mut Secrets) {
     secrets.push(("keys of a bad request", vec![0x5a; 64]));
 }
 
+/// The daemon as a user. What keys and cookies it has, only a faulty source can tell.
+async fn daemon_exchange(lab: &Lab, secrets: &mut Secrets) {
+    let real = lab.source(loopback(6));
+    let port = real.ntp.port().to_be_bytes();
+    let script = Script::on_fixed_key(Answer::with_record(0x8007, &port));
+    let source = lab.faulty_source(loopback(6), script).await;
+    let pool = lab.pool(vec![source.entry()]);
+    let _client = Client::spawn(&[SourceConfig {
+        mode: SourceMode::NtsPool {
+            count: 1,
+            trust: lab.authority().trust(),
+        },
+        address: RemoteAddress {
+            host: "127.0.0.1".to_owned(),
+            port: pool.address.port(),
+        },
+        poll_interval_limits: PollLimits::default(),
+        initial_poll_interval: PollLimits::default().min,
+    }]);
+    eventually("a request with a cookie of the faulty source", || {
+        (real.ntp_counts().nts_nak_packets > 0).then_some(())
+    })
+    .await;
+    let keys = source.seen().keys();
+    secrets.extend(keys.into_iter().map(|keys| ("keys of the daemon", keys)));
+}
+
 #[tokio::test(flavor = "multi_thread")]
 async fn a_full_run_logs_no_secret() {
     let log = CapturedLog::install();
@@ -123,10 +153,18 @@ async fn a_full_run_logs_no_secret() {
         .into();
     good_exchanges(&lab, &mut secrets).await;
     failed_exchanges(&lab, &mut secrets).await;
+    daemon_exchange(&lab, &mut secrets).await;
 
     let text = log.text();
     // It is a log at all, of everybody: the pool, the source, and the TLS library beneath them.
-    for target in ["nts_pool_ke::", "ntp_daemon::", "rustls::", "TRACE", "INFO"] {
+    for target in [
+        "nts_pool_ke::",
+        "ntp_daemon::client",
+        "ntp_daemon::ke_server",
+        "rustls::",
+        "TRACE",
+        "INFO",
+    ] {
         assert!(
             text.contains(target),
             "nothing from {target} in {} octets of log",
