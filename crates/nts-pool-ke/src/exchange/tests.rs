@@ -355,6 +355,27 @@ async fn users_of_an_algorithm_go_to_the_sources_that_have_it() {
 }
 
 #[tokio::test]
+async fn aead_30_is_for_users_with_the_right_exporter_context() {
+    let authority = Authority::new();
+    let script = Script {
+        algorithms: vec![AeadAlgorithm::Aes128GcmSiv, AeadAlgorithm::AesSivCmac256],
+        ..Script::default()
+    };
+    let sources = sources(&authority, vec![script]).await;
+    let pool = pool_of(&authority, &sources);
+    let mut request = ordinary_request();
+    request.algorithms.insert(0, AeadAlgorithm::Aes128GcmSiv);
+    let response = exchange(&pool, &request).await.0.unwrap();
+    assert_eq!(response.algorithm, AeadAlgorithm::AesSivCmac256);
+    assert!(!response.compliant_exporter);
+    request.compliant_exporter = true;
+    let response = exchange(&pool, &request).await.0.unwrap();
+    assert_eq!(response.algorithm, AeadAlgorithm::Aes128GcmSiv);
+    assert!(response.compliant_exporter);
+    assert_eq!(sources[0].keys(), [vec![7; 32], vec![7; 16]]);
+}
+
+#[tokio::test]
 async fn nothing_in_common_is_said_only_when_no_source_matches() {
     let (_authority, source, pool) = only_source([Answer::Cookies]).await;
     let mut request = ordinary_request();

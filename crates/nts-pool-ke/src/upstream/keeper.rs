@@ -25,6 +25,8 @@ const FIRST_RETRY: Duration = Duration::from_secs(2);
 const CHECK_LIMIT: Duration = Duration::from_secs(5);
 /// The source's list of names is asked for so often.
 const NAMES_INTERVAL: Duration = Duration::from_secs(24 * 3600);
+/// When that failed, it is asked for again after so long.
+const NAMES_RETRY: Duration = Duration::from_secs(3600);
 /// For so long a dialect that was found out is not questioned, unless it stops working.
 const DIALECT_MEMORY: Duration = Duration::from_secs(24 * 3600);
 
@@ -198,16 +200,21 @@ impl Keeper {
             connection.close().await;
             Ok::<_, UpstreamError>(names)
         };
-        match timeout(CHECK_LIMIT, ask).await {
-            Ok(Ok(names)) => {
+        let outcome = match timeout(CHECK_LIMIT, ask).await {
+            Ok(outcome) => outcome,
+            Err(_) => Err(UpstreamError::TimedOut),
+        };
+        let pause = match outcome {
+            Ok(names) => {
                 self.source.set_listed_names(&names);
-                self.names_due = Instant::now() + NAMES_INTERVAL;
+                NAMES_INTERVAL
             }
-            Ok(Err(error)) => {
+            Err(error) => {
                 tracing::debug!(source = self.source.label(), "no list of names: {error}");
+                NAMES_RETRY
             }
-            Err(_) => tracing::debug!(source = self.source.label(), "no list of names in time"),
-        }
+        };
+        self.names_due = Instant::now() + pause;
     }
 }
 
