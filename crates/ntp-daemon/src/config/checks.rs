@@ -3,13 +3,11 @@
 
 use nts_service::config::{Located, Section};
 
+use super::NTP_PORT;
 use super::ke_server::KeServerConfig;
 use super::server::ServerConfig;
 use super::source::SourceConfig;
 use super::synchronization::SynchronizationConfig;
-
-/// Port of NTP, used by clients that are told none.
-const NTP_PORT: u16 = 123;
 
 /// Looks at the configuration as a whole and adds warnings.
 pub(super) fn cross_check(

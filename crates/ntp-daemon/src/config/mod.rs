@@ -37,6 +37,9 @@ use notices::Notices;
 /// Where the configuration is looked for when no `-c` names it.
 pub const DEFAULT_PATH: &str = "/etc/ntpd-rs/ntp.toml";
 
+/// Port of NTP, which clients use that are told none.
+const NTP_PORT: u16 = 123;
+
 /// The build feature that everything about NTS pools needs.
 const POOL_FEATURE: &str = "unstable_nts-pool";
 

@@ -7,11 +7,9 @@ use nts_service::config::{Address, Located, Section};
 use nts_service::tls::{TrustAnchors, TrustMode};
 use serde::Deserialize;
 
-use super::POOL_FEATURE;
 use super::notices::Notices;
+use super::{NTP_PORT, POOL_FEATURE};
 
-/// Port of NTP.
-const NTP_PORT: u16 = 123;
 /// Port of NTS key exchange.
 const KE_PORT: u16 = 4460;
 /// Sources that `pool` and `nts-pool` hold when `count` does not say it.

@@ -23,7 +23,6 @@ use super::long_lived::{Slot, idle_until};
 pub(super) async fn serve(shared: Arc<Shared>, connection: Connection) {
     let opened = Instant::now();
     let stats = &shared.stats;
-    stats.accepted_connections.increment();
     let Connection { stream, lease, .. } = connection;
     let config = Arc::clone(&shared.credentials.load().tls);
     let handshake = tls::accept(config, Alpn::Required, stream);

@@ -72,6 +72,7 @@ impl KeServer {
     /// network may come up later.
     #[must_use]
     pub fn start(config: &KeServerConfig, keys: Arc<KeyStore>, shutdown: Shutdown) -> Self {
+        let counted = listener::Stats::new(&Registry::new(), "ntp_ke");
         let shared = Arc::new(Shared {
             credentials: ArcSwap::from_pointee(Credentials::new(config)),
             capabilities: Capabilities::ours(),
@@ -80,7 +81,7 @@ impl KeServer {
             timeout: config.key_exchange_timeout,
             long_lived: LongLived::new(config.longlived_connections),
             keys,
-            stats: KeStats::default(),
+            stats: KeStats::beside(&counted),
         });
         let limits = Limits {
             max_connections: config.concurrent_connections,
@@ -96,6 +97,7 @@ impl KeServer {
             Arc::clone(&bound),
             limits,
             Arc::clone(&shared),
+            counted,
             shutdown,
         ));
         Self {
@@ -175,7 +177,7 @@ fn bind(address: SocketAddr, bound: &OnceLock<SocketAddr>) -> Option<TcpListener
             Some(listener)
         }
         Err(error) => {
-            tracing::warn!(%error, "cannot bind the NTS-KE server; trying again");
+            tracing::warn!("NTS-KE server: {error}; trying again");
             None
         }
     }
@@ -187,6 +189,7 @@ async fn serve(
     bound: Arc<OnceLock<SocketAddr>>,
     limits: Limits,
     shared: Arc<Shared>,
+    counted: listener::Stats,
     shutdown: Shutdown,
 ) {
     let listener = loop {
@@ -199,7 +202,6 @@ async fn serve(
         }
         listener = bind(address, &bound);
     };
-    let stats = listener::Stats::new(&Registry::new(), "ntp_ke");
     let handler = move |connection| connection::serve(Arc::clone(&shared), connection);
-    listener::serve(listener, limits, shutdown, stats, handler).await;
+    listener::serve(listener, limits, shutdown, counted, handler).await;
 }

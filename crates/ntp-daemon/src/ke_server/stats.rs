@@ -1,5 +1,6 @@
 //! Counters of one key exchange server.
 
+use nts_service::listener;
 use nts_service::telemetry::metrics::Counter;
 
 use crate::server::counters;
@@ -11,6 +12,8 @@ counters! {
     KeStatsSnapshot {
         /// Connections that were accepted.
         accepted_connections,
+        /// Connections that were closed at once because all slots were taken.
+        refused_connections,
         /// TLS handshakes that failed or did not settle on `ntske/1`.
         failed_handshakes,
         /// Ordinary exchanges that got cookies.
@@ -23,5 +26,16 @@ counters! {
         refused_requests,
         /// Connections that ended without an answer: the peer left or was silent.
         abandoned_connections,
+    }
+}
+
+impl KeStats {
+    /// Counters of which the listener counts its own part.
+    pub(super) fn beside(listener: &listener::Stats) -> Self {
+        Self {
+            accepted_connections: listener.accepted.clone(),
+            refused_connections: listener.refused.clone(),
+            ..Self::default()
+        }
     }
 }

@@ -279,6 +279,9 @@ pub struct KeServerState {
 pub struct KeServerStats {
     /// Connections that were accepted.
     pub accepted_connections: u64,
+    /// Connections that were closed at once because all slots were taken.
+    #[serde(default)]
+    pub refused_connections: u64,
     /// TLS handshakes that failed or did not settle on `ntske/1`.
     pub failed_handshakes: u64,
     /// Ordinary exchanges that got cookies.
@@ -326,6 +329,7 @@ impl From<KeStatsSnapshot> for KeServerStats {
     fn from(counted: KeStatsSnapshot) -> Self {
         Self {
             accepted_connections: counted.accepted_connections,
+            refused_connections: counted.refused_connections,
             failed_handshakes: counted.failed_handshakes,
             key_exchanges: counted.key_exchanges,
             fixed_key_requests: counted.fixed_key_requests,

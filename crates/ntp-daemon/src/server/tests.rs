@@ -336,3 +336,23 @@ fn a_taken_address_is_tried_again() {
     drop(server);
     UdpSocket::bind(address).expect("dropping the server frees its address");
 }
+
+#[test]
+fn a_flood_does_not_keep_it_from_stopping() {
+    let lab = Lab::new(|_| {});
+    let (server, client) = (lab.server, lab.client);
+    let stop = std::sync::atomic::AtomicBool::new(false);
+    std::thread::scope(|scope| {
+        scope.spawn(|| {
+            while !stop.load(std::sync::atomic::Ordering::Relaxed) {
+                // Once the server is gone the kernel says so.
+                let _ = client.send(&plain());
+            }
+        });
+        while server.stats().snapshot().received_packets < 1000 {
+            std::thread::yield_now();
+        }
+        drop(server);
+        stop.store(true, std::sync::atomic::Ordering::Relaxed);
+    });
+}

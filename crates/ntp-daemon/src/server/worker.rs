@@ -1,5 +1,6 @@
 //! The thread of one server: datagram in, at most one answer out.
 
+use std::io;
 use std::net::{IpAddr, SocketAddr};
 use std::os::fd::AsFd;
 use std::os::unix::net::UnixStream;
@@ -11,6 +12,9 @@ use nts_proto::ntp::packet::Packet;
 use nts_proto::server::{
     DropReason, Outcome, PlainRequests, Policy, ReplyKind, Request, Responder, Treatment,
 };
+use rand::rngs::ThreadRng;
+
+use nts_service::listener::BindError;
 
 use super::access::AccessLists;
 use super::clock;
@@ -24,7 +28,10 @@ use crate::keys::KeyStore;
 /// The longest request that is read. One with NTS and 8 cookies of the longest kind has 1500.
 const BUFFER: usize = 2048;
 
-/// Pause after a socket could not be bound.
+/// Datagrams that are answered before the thread looks up.
+const BATCH: usize = 64;
+
+/// Pause after a socket could not be bound, in milliseconds.
 const BIND_PAUSE: u16 = 1000;
 
 /// Pause after the kernel reported an error, in milliseconds, so that it cannot make us spin.
@@ -85,8 +92,8 @@ impl Worker {
                 Some(socket)
             }
             Err(error) => {
-                let address = self.address;
-                tracing::warn!(%address, %error, "cannot bind the NTP server; trying again");
+                let error = BindError::new(self.address, error);
+                tracing::warn!("NTP server: {error}; trying again");
                 None
             }
         }
@@ -103,21 +110,34 @@ impl Worker {
         };
         let mut rng = rand::rng();
         loop {
-            match socket.receive(&mut buffers.request) {
-                Ok(Some(datagram)) => self.handle(&socket, &datagram, &mut buffers, &mut rng),
-                Ok(None) => {
-                    if self.wait(Some(&socket), PollTimeout::NONE) == Next::Stop {
-                        return;
-                    }
-                }
+            let next = match self.serve_batch(&mut socket, &mut buffers, &mut rng) {
+                Ok(()) => self.wait(Some(&socket), PollTimeout::NONE),
                 Err(error) => {
                     tracing::debug!(address = %self.address, %error, "cannot receive");
-                    if self.wait(None, ERROR_PAUSE.into()) == Next::Stop {
-                        return;
-                    }
+                    self.wait(None, ERROR_PAUSE.into())
                 }
+            };
+            if next == Next::Stop {
+                return;
             }
         }
+    }
+
+    /// Answers what has arrived, but no more than a batch: the word to stop must be heard in a
+    /// flood too.
+    fn serve_batch(
+        &mut self,
+        socket: &mut ServerSocket,
+        buffers: &mut Buffers,
+        rng: &mut ThreadRng,
+    ) -> io::Result<()> {
+        for _ in 0..BATCH {
+            let Some(datagram) = socket.receive(&mut buffers.request)? else {
+                break;
+            };
+            self.handle(socket, &datagram, buffers, rng);
+        }
+        Ok(())
     }
 
     fn bind_at_last(&self) -> Option<ServerSocket> {
@@ -155,7 +175,7 @@ impl Worker {
         socket: &ServerSocket,
         datagram: &Datagram,
         buffers: &mut Buffers,
-        rng: &mut rand::rngs::ThreadRng,
+        rng: &mut ThreadRng,
     ) {
         self.stats.received_packets.increment();
         let octets = buffers.request.get(..datagram.len).unwrap_or_default();
@@ -192,12 +212,7 @@ impl Worker {
     }
 
     /// What access lists and rate limit say; `None` if there is no answer.
-    fn treatment(
-        &mut self,
-        from: IpAddr,
-        octets: &[u8],
-        rng: &mut rand::rngs::ThreadRng,
-    ) -> Option<Treatment> {
+    fn treatment(&mut self, from: IpAddr, octets: &[u8], rng: &mut ThreadRng) -> Option<Treatment> {
         let treatment = match self.lists.refusal(from) {
             Some(FilterAction::Ignore) => {
                 self.stats.ignored_packets.increment();

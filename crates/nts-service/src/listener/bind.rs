@@ -21,10 +21,11 @@ pub struct BindError {
 }
 
 impl BindError {
-    fn new(address: SocketAddr, source: io::Error) -> Self {
+    /// What it means that a TCP or UDP socket could not be bound to `address`.
+    pub fn new(address: SocketAddr, source: io::Error) -> Self {
         let cause = match source.kind() {
             io::ErrorKind::AddrInUse => "another program listens there; stop it, or choose \
-                another port (`ss -ltnp` lists who listens)"
+                another port (`ss -lntup` lists who listens)"
                 .to_owned(),
             io::ErrorKind::PermissionDenied if address.port() < 1024 => "ports below 1024 need \
                 the capability CAP_NET_BIND_SERVICE; grant it or choose a higher port"

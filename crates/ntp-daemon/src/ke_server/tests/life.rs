@@ -177,3 +177,20 @@ async fn a_taken_address_is_tried_again() {
     let answer = user.ask(ORDINARY).await;
     lab.check_cookies(&answer, CHOSEN, END, 15, &user.export(15));
 }
+
+#[tokio::test]
+async fn beyond_the_slots_connections_are_closed_at_once_and_counted() {
+    let lab = Lab::with(|config, _| config.concurrent_connections = 1);
+    let mut first = lab.connect().await;
+    let mut octets = Vec::new();
+    // The end, or a reset where the kernel had more to say.
+    let _ = lab.tcp().await.read_to_end(&mut octets).await;
+    assert!(octets.is_empty());
+    let counted = lab.counted();
+    assert_eq!(
+        (counted.accepted_connections, counted.refused_connections),
+        (1, 1)
+    );
+    let answer = first.ask(ORDINARY).await;
+    lab.check_cookies(&answer, CHOSEN, END, 15, &first.export(15));
+}
