@@ -17,7 +17,7 @@ use crate::testing::{
 };
 
 const PLENTY: Duration = Duration::from_secs(20);
-const SHORT: Duration = Duration::from_millis(300);
+const SHORT: Duration = Duration::from_secs(1);
 
 /// A pool on a free port, and what its users need.
 struct Lab {
