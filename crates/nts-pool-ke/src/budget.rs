@@ -53,8 +53,7 @@ impl Budget {
     /// `round_trip` is the smoothed round-trip time to it, when it is known.
     pub(crate) fn trial_until(&self, now: Instant, round_trip: Option<Duration>) -> Instant {
         let share = self.remaining(now) * 2 / 5;
-        let wanted = round_trip.map_or(share, |time| time.saturating_mul(TRIAL_ROUND_TRIPS));
-        now + wanted.max(SHORTEST_TRIAL).min(share)
+        now + round_trip.map_or(share, trial_of).min(share)
     }
 
     /// Until when the last candidate may be tried: there is nobody to save time for, except that
@@ -63,10 +62,18 @@ impl Budget {
         now + self.remaining(now) * 4 / 5
     }
 
-    /// Whether a source is to blame if it does not answer within `given`: not if the user has
-    /// left too little of the time.
-    pub(crate) fn is_fair(given: Duration) -> bool {
-        given >= SHORTEST_TRIAL
+    /// Whether a source is to blame if it was not ready within `given`: not if the user had left it
+    /// less than a trial takes over its own round-trip time.
+    pub(crate) fn is_fair(given: Duration, round_trip: Option<Duration>) -> bool {
+        let needed = round_trip.map_or(SHORTEST_TRIAL, trial_of);
+        given >= needed
+    }
+
+    /// Whether a source is to blame if it did not answer to keys within `given`: only if the user
+    /// had left it half of the time. Being blamed for that outlasts every check, so whoever comes
+    /// late with his request must not be able to bring it about.
+    pub(crate) fn is_fair_after_keys(&self, given: Duration) -> bool {
+        given >= (self.deadline - self.started) / 2
     }
 
     fn remaining(&self, now: Instant) -> Duration {
@@ -80,6 +87,13 @@ impl Budget {
             .saturating_mul(RETRY_ROUND_TRIPS);
         now < self.answer_by && needed <= self.answer_by - now
     }
+}
+
+/// What a trial takes over this round-trip time.
+fn trial_of(round_trip: Duration) -> Duration {
+    round_trip
+        .saturating_mul(TRIAL_ROUND_TRIPS)
+        .max(SHORTEST_TRIAL)
 }
 
 #[cfg(test)]
@@ -139,9 +153,19 @@ mod tests {
     }
 
     #[test]
-    fn silence_counts_from_the_shortest_trial_on() {
-        assert!(!Budget::is_fair(ms(99)));
-        assert!(Budget::is_fair(ms(100)));
+    fn silence_counts_from_a_whole_trial_on() {
+        assert!(!Budget::is_fair(ms(99), None));
+        assert!(Budget::is_fair(ms(100), None));
+        assert!(Budget::is_fair(ms(100), Some(ms(25))));
+        assert!(!Budget::is_fair(ms(199), Some(ms(50))));
+        assert!(Budget::is_fair(ms(200), Some(ms(50))));
+    }
+
+    #[test]
+    fn silence_after_keys_counts_from_half_of_the_time_on() {
+        let budget = Budget::new(Instant::now() + ms(300), ms(1000));
+        assert!(!budget.is_fair_after_keys(ms(499)));
+        assert!(budget.is_fair_after_keys(ms(500)));
     }
 
     #[test]

@@ -77,11 +77,11 @@ impl Exchange<Committed> {
         let started = Instant::now();
         let source = Arc::clone(&self.state.source);
         let until = self.budget.answer_by();
+        let given = until.saturating_duration_since(started);
+        let fair = self.budget.is_fair_after_keys(given);
         let outcome = match timeout_at(until, self.ask(report)).await {
             Ok(outcome) => outcome,
-            Err(_) => Err(UpstreamError::silence(
-                until.saturating_duration_since(started),
-            )),
+            Err(_) => Err(UpstreamError::silence(fair)),
         };
         report.phases.after_keys = Some(started.elapsed());
         report.asked.push((Arc::clone(&source), class_of(&outcome)));

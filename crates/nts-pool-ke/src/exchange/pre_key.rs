@@ -141,7 +141,8 @@ impl<'a, E: ExportKeys> Exchange<PreKey<'a, E>> {
                     report.picks.push(pick.tier);
                     report.asked.push((Arc::clone(&source), Err(error.class())));
                     note_failure(&source, &error);
-                    if trial == Trial::Short && matches!(error, UpstreamError::TimedOut) {
+                    let slow = matches!(error, UpstreamError::TimedOut | UpstreamError::NoTime);
+                    if trial == Trial::Short && slow {
                         self.state.excluded[pick.index] = Some(Excluded::Slow);
                     }
                     last_failure = Some(error);
@@ -157,8 +158,9 @@ impl<'a, E: ExportKeys> Exchange<PreKey<'a, E>> {
     /// Gets `source` ready for keys, within its share of the time.
     async fn prepare(&self, source: &Arc<Source>, trial: Trial) -> Result<Candidate, NotReady> {
         let started = Instant::now();
+        let round_trip = source.round_trip();
         let until = match trial {
-            Trial::Short => self.budget.trial_until(started, source.round_trip()),
+            Trial::Short => self.budget.trial_until(started, round_trip),
             Trial::Long => self.budget.trial_until(started, None),
             Trial::Last => self.budget.last_trial_until(started),
         };
@@ -182,7 +184,8 @@ impl<'a, E: ExportKeys> Exchange<PreKey<'a, E>> {
             Err(_) => {
                 // So that the limit grows when it was too short for this source.
                 source.note_round_trip(started.elapsed());
-                Err(NotReady::Failed(UpstreamError::silence(until - started)))
+                let fair = Budget::is_fair(until - started, round_trip);
+                Err(NotReady::Failed(UpstreamError::silence(fair)))
             }
         }
     }

@@ -261,6 +261,21 @@ async fn a_silent_source_costs_no_more_than_the_budget() {
     assert_eq!(source.keys().len(), 1);
 }
 
+/// Else one user could have every distant source set aside, and so choose for all the others.
+#[tokio::test]
+async fn a_source_is_not_to_blame_for_a_user_who_used_up_the_time() {
+    let (_authority, source, pool) = only_source([Answer::Silence]).await;
+    pool.settle().await;
+    let late = Budget::new(Instant::now() + SECOND / 3, SECOND);
+    let mut report = Report::default();
+    let request = ordinary_request();
+    let result = run(&request, KeysOf(7), &pool.sources, late, &mut report).await;
+    assert!(matches!(after_keys(result), UpstreamError::NoTime));
+    assert_eq!(source.keys().len(), 1);
+    let standing = pool.sources[0].standing(&DeniedNames::new(&[]), Instant::now());
+    assert!(!standing.aside);
+}
+
 #[tokio::test]
 async fn a_kept_connection_that_dies_unanswered_is_retried_once_with_the_same_source() {
     let (_authority, source, pool) = only_source([Answer::Close, Answer::Cookies]).await;

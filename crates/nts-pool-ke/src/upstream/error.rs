@@ -1,15 +1,12 @@
 //! What can go wrong between the pool and a time source, and who is to blame.
 
 use std::io;
-use std::time::Duration;
 
 use nts_proto::code_points::ErrorCode;
 use nts_proto::error::{ParseError, ResponseError};
 use nts_proto::ke::negotiation::ConflictingKeyLengths;
 use nts_service::ke_stream::ReadError;
 use nts_service::tls::HandshakeError;
-
-use crate::budget::Budget;
 
 /// Why a time source did not do what the pool asked of it.
 ///
@@ -118,12 +115,11 @@ impl UpstreamError {
         }
     }
 
-    /// The failure of a source that has not answered within `given`.
-    pub(crate) fn silence(given: Duration) -> Self {
-        if Budget::is_fair(given) {
-            Self::TimedOut
-        } else {
-            Self::NoTime
+    /// The failure of a source that has not answered, and whether the time it had was fair.
+    pub(crate) fn silence(fair: bool) -> Self {
+        match fair {
+            true => Self::TimedOut,
+            false => Self::NoTime,
         }
     }
 
