@@ -128,6 +128,18 @@ impl Credentials {
         Identity::new(vec![self.certificate()], key).expect("they belong together")
     }
 
+    /// The secret number of the private key (ECDSA P-256), without what stands around it in the
+    /// file, which is no secret.
+    pub fn private_key(&self) -> Vec<u8> {
+        /// In RFC 5915: version 1, then an octet string of 32.
+        const BEFORE: [u8; 5] = [0x02, 0x01, 0x01, 0x04, 0x20];
+        let key = PrivateKeyDer::from_pem_slice(self.key_pem.as_bytes()).expect("own PEM");
+        let der = key.secret_der();
+        let at = der.windows(BEFORE.len()).position(|it| it == BEFORE);
+        let start = at.expect("an ECDSA key") + BEFORE.len();
+        der[start..start + 32].to_vec()
+    }
+
     /// Writes `directory/NAME.pem` and, for its owner only, `directory/NAME.key`.
     pub fn write(&self, directory: &Path, name: &str) -> (PathBuf, PathBuf) {
         let chain = directory.join(format!("{name}.pem"));

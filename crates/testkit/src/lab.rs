@@ -12,6 +12,7 @@ use ntp_daemon::time_source::TimeSource;
 use nts_pool_ke::config::{ObservabilityConfig, TlsConfig, TlsFiles};
 use nts_pool_ke::{Config as PoolConfig, Pool, SourceConfig};
 use nts_proto::ke::token::AuthenticationToken;
+use nts_proto::keyset::storage;
 use rustls_pki_types::CertificateDer;
 use tokio::runtime::{Builder, Runtime};
 
@@ -66,6 +67,11 @@ impl Lab {
     /// The certificate by which sources may know the pools of this laboratory.
     pub fn pool_certificate(&self) -> CertificateDer<'static> {
         self.pool_client.certificate()
+    }
+
+    /// The private key that belongs to it.
+    pub fn pool_private_key(&self) -> Vec<u8> {
+        self.pool_client.private_key()
     }
 
     /// A real time source at `ip` that knows pools by [`TOKEN`].
@@ -196,6 +202,19 @@ impl RealSource {
         running.expect("it runs until it is stopped").servers()[0]
             .stats()
             .snapshot()
+    }
+
+    /// The keys its cookies are sealed with.
+    pub fn cookie_keys(&self) -> Vec<Vec<u8>> {
+        /// Where the keys stand in the stored form.
+        const HEADER_LENGTH: usize = 24;
+        const KEY_LENGTH: usize = 32;
+        let running = self.running.as_ref();
+        let keys = running.expect("it runs until it is stopped").keys();
+        let keys = keys.current();
+        let stored = storage::encode(&keys, 0);
+        let stored = stored[HEADER_LENGTH..].chunks(KEY_LENGTH);
+        stored.take(keys.key_count()).map(<[u8]>::to_vec).collect()
     }
 
     /// Stops it in good order.

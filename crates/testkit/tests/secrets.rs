@@ -65,6 +65,10 @@ async fn good_exchanges(lab: &Lab, secrets: &mut Secrets) {
         .await
         .expect("cookies from the source itself");
     note(secrets, &session);
+    let keys = by_tokens.cookie_keys();
+    assert!(!keys.is_empty());
+    secrets.extend(keys.into_iter().map(|key| ("a key of cookies", key)));
+    secrets.push(("the pool's private key", lab.pool_private_key()));
     by_tokens.stop().await;
 }
 
