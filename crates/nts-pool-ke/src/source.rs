@@ -62,7 +62,7 @@ impl Source {
     pub(crate) fn new(config: SourceConfig, tls: Arc<rustls::ClientConfig>) -> Self {
         Self {
             label: format!("{}:{}", config.domain(), config.port()),
-            connector: Connector::new(tls, config.server_name().clone(), config.port()),
+            connector: Connector::new(tls, config.server_name().cloned(), config.port()),
             board: Board::default(),
             idle: IdlePool::default(),
             round_trip: RoundTrip::default(),

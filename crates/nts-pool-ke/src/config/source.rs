@@ -2,6 +2,7 @@
 
 use std::collections::HashMap;
 use std::path::PathBuf;
+use std::str::FromStr;
 
 use nts_proto::ke::name::NtpServerName;
 use nts_proto::ke::token::AuthenticationToken;
@@ -22,8 +23,7 @@ const SHORTEST_GOOD_TOKEN: usize = 22;
 /// A time source as it was configured.
 #[derive(Clone, Debug)]
 pub struct SourceConfig {
-    domain: NtpServerName,
-    server_name: ServerName<'static>,
+    domain: Domain,
     port: u16,
     /// Share of the picks, from 0 (never picked, but kept ready) to [`MAX_WEIGHT`].
     pub weight: u32,
@@ -41,38 +41,68 @@ impl SourceConfig {
     /// # Errors
     /// If `domain` is neither a DNS name nor an IP address, in words for a person.
     pub fn new(domain: &str, port: u16) -> Result<Self, String> {
-        Self::from_host(&domain.parse()?, port)
+        Ok(Self::at(domain.parse()?, port))
     }
 
-    fn from_host(host: &Host, port: u16) -> Result<Self, String> {
-        Ok(Self {
-            domain: host
-                .to_string()
-                .parse()
-                .map_err(|error| format!("{error}"))?,
-            server_name: host.server_name().clone(),
+    fn at(domain: Domain, port: u16) -> Self {
+        Self {
+            domain,
             port,
             weight: 1,
             auth_token: None,
             auth_token_path: None,
             dialect: Dialect::default(),
-        })
+        }
     }
 
     /// The name that users are given, unless the source names another.
     pub fn domain(&self) -> &NtpServerName {
-        &self.domain
+        &self.domain.name
     }
 
-    /// The name that the source's certificate must be good for.
-    pub fn server_name(&self) -> &ServerName<'static> {
-        &self.server_name
+    /// The name that the source's certificate must be good for; `None` if no certificate can be.
+    pub fn server_name(&self) -> Option<&ServerName<'static>> {
+        self.domain.server_name.as_ref()
     }
 
     /// The TCP port of its NTS-KE server.
     pub fn port(&self) -> u16 {
         self.port
     }
+}
+
+/// A `domain`: a host, or a name that ends in a number like the `nts.server.1` of examples.
+///
+/// RFC 1123 §2.1 lets such a name be, so it is no reason not to start. To TLS libraries it is too
+/// much like an IPv4 address, so a source of that name cannot be verified and is never used.
+#[derive(Clone, Debug)]
+struct Domain {
+    name: NtpServerName,
+    server_name: Option<ServerName<'static>>,
+}
+
+impl FromStr for Domain {
+    type Err = String;
+
+    fn from_str(text: &str) -> Result<Self, String> {
+        let (text, server_name) = match text.parse::<Host>() {
+            Ok(host) => (host.to_string(), Some(host.server_name().clone())),
+            Err(_) if ends_in_a_number(text) => (text.to_owned(), None),
+            Err(error) => return Err(error),
+        };
+        let name = text.parse().map_err(|error| format!("{error}"))?;
+        Ok(Self { name, server_name })
+    }
+}
+
+/// Whether only the last label, a number, keeps `text` from being a name as TLS knows it.
+fn ends_in_a_number(text: &str) -> bool {
+    let Some((front, last)) = text.rsplit_once('.') else {
+        return false;
+    };
+    let number = !last.is_empty() && last.bytes().all(|octet| octet.is_ascii_digit());
+    let front_is_name = front.parse::<Host>().is_ok_and(|host| host.ip().is_none());
+    number && text.len() <= 253 && last.len() <= 63 && front_is_name && !front.ends_with('.')
 }
 
 /// Reads the list. `None` after a problem was reported.
@@ -94,7 +124,7 @@ pub(super) fn read_all(server: &Section<'_>) -> Option<Vec<SourceConfig>> {
         let Some(source) = read_one(&section) else {
             continue;
         };
-        let address = (source.domain.canonical(), source.port);
+        let address = (source.domain().canonical(), source.port);
         if let Some(first) = seen.insert(address, index + 1) {
             section.error(
                 "domain",
@@ -116,7 +146,7 @@ pub(super) fn read_all(server: &Section<'_>) -> Option<Vec<SourceConfig>> {
 }
 
 fn read_one(section: &Section<'_>) -> Option<SourceConfig> {
-    let host = section.required::<Host>("domain");
+    let domain = read_domain(section);
     let port = match section.has("port") {
         true => section.optional::<Port>("port"),
         false => Port::new(DEFAULT_PORT),
@@ -131,15 +161,28 @@ fn read_one(section: &Section<'_>) -> Option<SourceConfig> {
              take the token out, or write \"draft-token\"",
         );
     }
-    let source = SourceConfig::from_host(&host?, port?.get());
-    let source = source.map_err(|message| section.error("domain", message));
     Some(SourceConfig {
         weight,
         auth_token,
         auth_token_path,
         dialect,
-        ..source.ok()?
+        ..SourceConfig::at(domain?, port?.get())
     })
+}
+
+fn read_domain(section: &Section<'_>) -> Option<Domain> {
+    const KEY: &str = "domain";
+    let text = section.required::<String>(KEY)?;
+    let domain = text.parse::<Domain>();
+    let domain = domain.map_err(|message| section.error(KEY, message)).ok()?;
+    if domain.server_name.is_none() {
+        section.warning(
+            KEY,
+            "no certificate can be checked against a name that ends in a number, so this source \
+             is never used; write the real name of the source",
+        );
+    }
+    Some(domain)
 }
 
 /// The token itself or a file that holds it.

@@ -99,6 +99,48 @@ fn the_simple_form_has_these_defaults() {
 }
 
 #[test]
+fn a_name_that_ends_in_a_number_is_a_warning() {
+    let files = Files::new();
+    let sources = r#"{ domain = "nts.server.1", port = 8081 },
+{ domain = "nts.server.2", port = 8080 },"#;
+    let loaded = files.parse(&with_sources(sources, "")).unwrap();
+    let names: Vec<_> = loaded
+        .value
+        .sources
+        .iter()
+        .map(|source| source.domain().as_str())
+        .collect();
+    assert_eq!(names, ["nts.server.1", "nts.server.2"]);
+    assert!(
+        loaded
+            .value
+            .sources
+            .iter()
+            .all(|source| source.server_name().is_none())
+    );
+    let warnings = loaded.warnings.to_string();
+    for (line, name) in [(7, "nts.server.1"), (8, "nts.server.2")] {
+        let warning = format!("warning: pool.toml:{line}: ");
+        assert!(
+            warnings.contains(&warning) && warnings.contains(name),
+            "{warnings}"
+        );
+    }
+    for wrong in [
+        "1.2.3",
+        "1.2.3.256",
+        "a..1",
+        "1",
+        ".1",
+        "a.1.2",
+        "-a.1",
+        "a b.1",
+    ] {
+        assert!(SourceConfig::new(wrong, 1).is_err(), "{wrong}");
+    }
+}
+
+#[test]
 fn the_effective_configuration_names_every_key_and_no_secret() {
     let files = Files::new();
     files.write("token", &format!("{GOOD_TOKEN}\n"), 0o600);

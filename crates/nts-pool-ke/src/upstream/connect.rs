@@ -33,7 +33,7 @@ const LIFETIME_SECONDS: std::ops::RangeInclusive<u64> = 3240..=3960;
 /// Everything needed to connect to one source.
 pub(crate) struct Connector {
     tls: Arc<ClientConfig>,
-    name: ServerName<'static>,
+    name: Option<ServerName<'static>>,
     port: u16,
 }
 
@@ -46,8 +46,13 @@ pub(crate) struct Connected {
 }
 
 impl Connector {
-    /// A connector to `name`, whose certificate has to be good for that very name.
-    pub(crate) fn new(tls: Arc<ClientConfig>, name: ServerName<'static>, port: u16) -> Self {
+    /// A connector to `name`, whose certificate has to be good for that very name. Without a name
+    /// nothing is ever connected to.
+    pub(crate) fn new(
+        tls: Arc<ClientConfig>,
+        name: Option<ServerName<'static>>,
+        port: u16,
+    ) -> Self {
         Self { tls, name, port }
     }
 
@@ -56,7 +61,8 @@ impl Connector {
     /// # Errors
     /// See [`UpstreamError`].
     pub(crate) async fn open(&self) -> Result<Connected, UpstreamError> {
-        let addresses = self.resolve().await?;
+        let name = self.name.as_ref().ok_or_else(unverifiable)?;
+        let addresses = self.resolve(name).await?;
         let started = Instant::now();
         let tcp = connect_any(addresses)
             .await
@@ -64,7 +70,7 @@ impl Connector {
         let round_trip = started.elapsed();
         prepare(&tcp);
         let tls = Arc::clone(&self.tls);
-        let stream = tls::connect(tls, self.name.clone(), QuickAckStream::new(tcp))
+        let stream = tls::connect(tls, name.clone(), QuickAckStream::new(tcp))
             .await
             .map_err(UpstreamError::Handshake)?;
         let lifetime = Duration::from_secs(rand::rng().random_range(LIFETIME_SECONDS));
@@ -74,11 +80,11 @@ impl Connector {
         })
     }
 
-    async fn resolve(&self) -> Result<Vec<SocketAddr>, UpstreamError> {
-        if let ServerName::IpAddress(address) = self.name {
-            return Ok(vec![SocketAddr::new(IpAddr::from(address), self.port)]);
+    async fn resolve(&self, name: &ServerName<'_>) -> Result<Vec<SocketAddr>, UpstreamError> {
+        if let ServerName::IpAddress(address) = name {
+            return Ok(vec![SocketAddr::new(IpAddr::from(*address), self.port)]);
         }
-        let name = self.name.to_str();
+        let name = name.to_str();
         let found = tokio::net::lookup_host((&*name, self.port))
             .await
             .map_err(UpstreamError::Resolve)?;
@@ -88,6 +94,11 @@ impl Connector {
         }
         Ok(addresses)
     }
+}
+
+fn unverifiable() -> UpstreamError {
+    let reason = "no certificate can be checked against a name that ends in a number";
+    UpstreamError::Resolve(io::Error::new(io::ErrorKind::InvalidInput, reason))
 }
 
 /// Connects to the address that answers first; each later one starts a little after the one
