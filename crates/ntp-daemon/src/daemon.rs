@@ -3,11 +3,12 @@
 //! What never happens here: deciding what a key of the configuration means, or serving anybody.
 
 use std::path::{Path, PathBuf};
-use std::time::{Duration, Instant};
+use std::time::Instant;
 
 use nts_service::config::Problems;
 use nts_service::exit::ExitCode;
 use nts_service::notify;
+use nts_service::runtime;
 use nts_service::signals::{Signal, Signals};
 use nts_service::telemetry::logging::{self, Level, Log};
 
@@ -26,9 +27,6 @@ pub struct Options {
     /// Never touch the clock, whatever the configuration says.
     pub no_clock_control: bool,
 }
-
-/// Time for tasks that cannot be interrupted, like a name look-up, once all else has ended.
-const LAST_TASKS: Duration = Duration::from_millis(100);
 
 /// Runs the daemon until it is told to stop or cannot go on.
 ///
@@ -103,13 +101,7 @@ fn run_with(
     log: &Log,
 ) -> Result<(), RunError> {
     check_clock_control(options, config)?;
-    let runtime = tokio::runtime::Builder::new_multi_thread()
-        .enable_all()
-        .build()
-        .map_err(RunError::Runtime)?;
-    let outcome = runtime.block_on(Daemon::run(path, config, log));
-    runtime.shutdown_timeout(LAST_TASKS);
-    outcome
+    runtime::run(Daemon::run(path, config, log)).map_err(RunError::Runtime)?
 }
 
 fn log_options(options: &Options, config: &Config) -> logging::Options {

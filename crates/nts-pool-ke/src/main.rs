@@ -8,6 +8,7 @@ use clap::Parser;
 use nts_pool_ke::{Config, Pool};
 use nts_service::exit::ExitCode;
 use nts_service::notify;
+use nts_service::runtime;
 use nts_service::signals::{Signal, Signals};
 use nts_service::telemetry::logging;
 
@@ -57,11 +58,7 @@ fn run(path: &Path) -> Result<ExitCode, ExitCode> {
     for warning in loaded.warnings.into_vec() {
         tracing::warn!("{}: {}", warning.place(), warning.message());
     }
-    let runtime = tokio::runtime::Builder::new_multi_thread()
-        .enable_all()
-        .build()
-        .map_err(fatal)?;
-    runtime.block_on(serve(loaded.value))
+    runtime::run(serve(loaded.value)).map_err(fatal)?
 }
 
 fn load(path: &Path) -> Result<nts_service::config::Loaded<Config>, ExitCode> {

@@ -14,6 +14,7 @@ pub mod ke_stream;
 pub mod listener;
 pub mod notify;
 pub mod quick_ack;
+pub mod runtime;
 pub mod shutdown;
 pub mod signals;
 pub mod telemetry;
