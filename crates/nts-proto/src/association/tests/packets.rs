@@ -260,6 +260,26 @@ fn test_e_timestamps() {
 }
 
 #[test]
+fn test_e_a_source_that_took_a_second_or_more() {
+    for (processing, believed) in [((1 << 32) - 1, true), (1 << 32, false)] {
+        let mut lab = Lab::plain();
+        let request = lab.request();
+        let answer = lab.answer_to(&request).unwrap();
+        let mut header = Packet::parse(&answer).unwrap().header;
+        header.transmit = header.receive + NtpDuration::from_bits(processing);
+        // The request left so early that the delay is possible either way.
+        let sent = lab.clock() - NtpDuration::from_bits(2 << 32);
+        lab.association.handle_sent(sent);
+        let outcome = lab.deliver(&header.to_bytes());
+        if believed {
+            measurement(outcome);
+        } else {
+            assert_eq!(outcome, ignored(IgnoreReason::BadTimestamps));
+        }
+    }
+}
+
+#[test]
 fn test_e_a_coarse_precision_is_not_believed() {
     let (outcome, _) = changed(|header| {
         header.precision = 10;
