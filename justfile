@@ -16,10 +16,6 @@ e2e:
 fuzz:
     fuzz/run
 
-# Each fuzz target for a minute (needs nightly Rust and cargo-fuzz; see fuzz/README.md).
-fuzz:
-    fuzz/run
-
 # Other implementations against ours (needs Debian's packages; see interop/run --help).
 interop:
     cargo build --release --features unstable_nts-pool && interop/run
