@@ -2,13 +2,14 @@
 
 use zeroize::Zeroizing;
 
+use super::super::encode::MAX_LISTED;
 use super::super::message::{Message, Record};
 use super::super::name::NtpServerName;
 use super::super::number_set::{NumberSet, PoolRecord};
 use super::super::token::AuthenticationToken;
 use super::{FixedKeyRequest, InfoRequest, KeyExchangeRequest, MAX_DENIED, Request};
 use crate::bytes::{single_u16, u16_list};
-use crate::code_points::{ProtocolId, RecordType};
+use crate::code_points::{AeadAlgorithm, ProtocolId, RecordType};
 use crate::error::{ParseError, RequestError};
 
 pub(super) fn parse(
@@ -141,9 +142,17 @@ impl<'a> Fields<'a> {
         let protocols = self
             .protocols
             .ok_or(missing(RecordType::NextProtocolNegotiation))?;
-        let protocols = numbers(RecordType::NextProtocolNegotiation, protocols)?;
+        let protocols = numbers(
+            RecordType::NextProtocolNegotiation,
+            protocols,
+            ProtocolId::KNOWN,
+        )?;
         let algorithms = match self.algorithms {
-            Some(body) => numbers(RecordType::AeadAlgorithmNegotiation, body)?,
+            Some(body) => numbers(
+                RecordType::AeadAlgorithmNegotiation,
+                body,
+                AeadAlgorithm::KNOWN,
+            )?,
             None if protocols.contains(&ProtocolId::Ntpv4) => {
                 return Err(missing(RecordType::AeadAlgorithmNegotiation));
             }
@@ -218,12 +227,22 @@ impl<'a> Fields<'a> {
     }
 }
 
-/// The numbers of a list that must not be empty.
-fn numbers<T: From<u16>>(record_type: RecordType, body: &[u8]) -> Result<Vec<T>, RequestError> {
-    match u16_list(body) {
-        Some(list) if !body.is_empty() => Ok(list.map(T::from).collect()),
-        _ => Err(bad_length(record_type)),
+/// The numbers of a list that must not be empty: the first [`MAX_LISTED`], and whatever else is
+/// known. Each source of a pool is compared with all of them, so the list must not be as long as
+/// the user likes.
+fn numbers<T: From<u16> + PartialEq>(
+    record_type: RecordType,
+    body: &[u8],
+    known: &[T],
+) -> Result<Vec<T>, RequestError> {
+    let list = u16_list(body).filter(|_| !body.is_empty());
+    let mut offered = Vec::new();
+    for number in list.ok_or(bad_length(record_type))?.map(T::from) {
+        if offered.len() < MAX_LISTED || known.contains(&number) && !offered.contains(&number) {
+            offered.push(number);
+        }
     }
+    Ok(offered)
 }
 
 /// The number of a list that must have exactly one.

@@ -313,6 +313,25 @@ fn algorithms_may_be_missing_where_ntpv4_is_not_offered() {
 }
 
 #[test]
+fn long_lists_are_cut_but_never_hide_what_is_known() {
+    let algorithms = |list: &[u16]| {
+        let list: String = list.iter().map(|id| format!("{id:04x}")).collect();
+        let record = format!("8004{:04x}{list}", list.len() / 2);
+        let message = format!("800100020000{record}{END}");
+        match parse(&message, Caller::Stranger).unwrap() {
+            Request::KeyExchange(request) => request.algorithms,
+            other => panic!("{other:?}"),
+        }
+    };
+    let unknown: Vec<u16> = (1000..3000).collect();
+    let last_resort = algorithms(&[&unknown[..], &[15, 17, 15]].concat());
+    assert_eq!(last_resort.len(), 66);
+    assert_eq!(last_resort[..2], [1000.into(), 1001.into()]);
+    assert_eq!(last_resort[63..], [1063.into(), 15.into(), 17.into()]);
+    assert_eq!(algorithms(&[16; 2000]).len(), 64);
+}
+
+#[test]
 fn denials_that_are_no_names_are_ignored() {
     let message = "800100020000800400040011000f000d0006612efe657374000d0006622e7465737480000000";
     let request = parse(message, Caller::Stranger).unwrap();
