@@ -9,6 +9,7 @@ use nts_proto::ke::message::Message;
 use nts_proto::ke::negotiation::Negotiated;
 use nts_proto::ke::request::FixedKeyRequest;
 use nts_proto::ke::response::{FixedKeyResponse, KeyExchangeResponse};
+use nts_service::config::Host;
 use tokio::time::{Instant, timeout_at};
 
 use super::{Candidate, Exchange, Report};
@@ -161,6 +162,10 @@ fn rebuild(
         return Err(UpstreamError::ForbiddenPort(port));
     }
     if let Some(name) = &from_source.server {
+        // The type lets through what a resolver may take for something else: `fe80::1%eth0`, `127.1`.
+        if name.as_str().parse::<Host>().is_err() {
+            return Err(UpstreamError::ForbiddenName(name.clone()));
+        }
         source.note_name(name);
     }
     let server = from_source

@@ -229,6 +229,16 @@ async fn bad_answers_end_the_exchange() {
             Class::Protocol,
             "forbidden port 53".to_owned(),
         ),
+        (
+            Answer::Named("fe80::1%eth0", 123),
+            Class::Protocol,
+            "`fe80::1%eth0`, which is neither".to_owned(),
+        ),
+        (
+            Answer::Named("127.1", 123),
+            Class::Protocol,
+            "`127.1`, which is neither".to_owned(),
+        ),
     ];
     for (answer, class, text) in cases {
         let (_authority, source, pool) = only_source([answer]).await;

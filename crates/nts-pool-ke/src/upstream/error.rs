@@ -4,6 +4,7 @@ use std::io;
 
 use nts_proto::code_points::ErrorCode;
 use nts_proto::error::{ParseError, ResponseError};
+use nts_proto::ke::name::NtpServerName;
 use nts_proto::ke::negotiation::ConflictingKeyLengths;
 use nts_service::ke_stream::ReadError;
 use nts_service::tls::HandshakeError;
@@ -52,6 +53,9 @@ pub(crate) enum UpstreamError {
     /// The answer would send users to a UDP port where no time server should be.
     #[error("its answer names the forbidden port {0}")]
     ForbiddenPort(u16),
+    /// The answer would send users to something that is no host.
+    #[error("its answer names `{0}`, which is neither a DNS name nor an IP address")]
+    ForbiddenName(NtpServerName),
     /// A check of this source ended badly a moment ago and is not repeated at once.
     #[error("its last check failed a moment ago ({})", .0.label())]
     CheckFailed(Class),
@@ -109,7 +113,10 @@ impl UpstreamError {
             | Self::Truncated
             | Self::Connection(_) => Class::Reach,
             Self::Handshake(error) => class_of_handshake(error),
-            Self::Malformed(_) | Self::Contradiction(_) | Self::ForbiddenPort(_) => Class::Protocol,
+            Self::Malformed(_)
+            | Self::Contradiction(_)
+            | Self::ForbiddenPort(_)
+            | Self::ForbiddenName(_) => Class::Protocol,
             Self::Answer(error) => class_of_answer(error),
             Self::CheckFailed(class) => *class,
         }
