@@ -9,8 +9,6 @@ use nts_service::shutdown::{self, Shutdown, Trigger};
 use nts_service::telemetry::http::{self, Pages};
 use nts_service::telemetry::metrics::Registry;
 use nts_service::tls::{self, ClientCertificates};
-use rustls::ClientConfig;
-use rustls::client::Resumption;
 use tokio::net::TcpListener;
 use tokio::task::JoinSet;
 use tokio::time::Instant;
@@ -57,8 +55,8 @@ impl Pool {
         let addresses = listeners.iter().filter_map(local_address).collect();
         let metrics_address = metrics_listener.as_ref().and_then(local_address);
 
-        let client = upstream_tls(&config);
-        let new_source = |source| Arc::new(Source::new(source, Arc::clone(&client)));
+        let client = tls::client_config(&config.tls.trust, Some(&config.tls.upstream_identity));
+        let new_source = |source| Arc::new(Source::new(source, &client));
         let sources: Vec<_> = config.sources.into_iter().map(new_source).collect();
         let registry = Registry::new();
         let metrics = Arc::new(Metrics::new(registry.clone(), &sources));
@@ -129,15 +127,6 @@ impl Pool {
         self.trigger.fire();
         while self.listeners.join_next().await.is_some() {}
     }
-}
-
-/// TLS towards sources. Unlike users, the pool gains from resuming sessions, and hides from nobody;
-/// a resumed session still belongs to the name that was verified, and no user's key comes from it.
-fn upstream_tls(config: &Config) -> Arc<ClientConfig> {
-    let tls = tls::client_config(&config.tls.trust, Some(&config.tls.upstream_identity));
-    let mut tls = ClientConfig::clone(&tls);
-    tls.resumption = Resumption::in_memory_sessions(2 * config.sources.len());
-    Arc::new(tls)
 }
 
 fn local_address(listener: &TcpListener) -> Option<SocketAddr> {

@@ -3,7 +3,7 @@
 //! Everything here is shared by all exchanges and the source's keeper. Locks are held for moments,
 //! never while anything waits.
 
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::{Mutex, PoisonError};
 use std::time::Duration;
 
 use nts_proto::ke::name::NtpServerName;
@@ -59,7 +59,7 @@ impl State {
 
 impl Source {
     /// A source of which nothing is known yet.
-    pub(crate) fn new(config: SourceConfig, tls: Arc<rustls::ClientConfig>) -> Self {
+    pub(crate) fn new(config: SourceConfig, tls: &rustls::ClientConfig) -> Self {
         Self {
             label: format!("{}:{}", config.domain(), config.port()),
             connector: Connector::new(tls, config.server_name().cloned(), config.port()),

@@ -377,7 +377,7 @@ impl TestPool {
         let client = tls::client_config(&authority.trust(), None);
         let sources: Vec<_> = sources
             .into_iter()
-            .map(|config| Arc::new(Source::new(config, Arc::clone(&client))))
+            .map(|config| Arc::new(Source::new(config, &client)))
             .collect();
         let metrics = Arc::new(Metrics::new(Default::default(), &sources));
         let mut keepers = JoinSet::new();

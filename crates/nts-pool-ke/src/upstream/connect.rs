@@ -5,7 +5,6 @@
 
 use std::io;
 use std::net::{IpAddr, SocketAddr};
-use std::sync::Arc;
 use std::time::Duration;
 
 use nts_service::quick_ack::QuickAckStream;
@@ -20,6 +19,7 @@ use tokio::time::{Instant, sleep};
 
 use super::connection::Connection;
 use super::error::UpstreamError;
+use super::sessions::Sessions;
 
 /// The next address of a source is tried when the one before has not answered for so long.
 const STAGGER: Duration = Duration::from_millis(150);
@@ -32,7 +32,7 @@ const LIFETIME_SECONDS: std::ops::RangeInclusive<u64> = 3240..=3960;
 
 /// Everything needed to connect to one source.
 pub(crate) struct Connector {
-    tls: Arc<ClientConfig>,
+    sessions: Sessions,
     name: Option<ServerName<'static>>,
     port: u16,
 }
@@ -48,12 +48,12 @@ pub(crate) struct Connected {
 impl Connector {
     /// A connector to `name`, whose certificate has to be good for that very name. Without a name
     /// nothing is ever connected to.
-    pub(crate) fn new(
-        tls: Arc<ClientConfig>,
-        name: Option<ServerName<'static>>,
-        port: u16,
-    ) -> Self {
-        Self { tls, name, port }
+    pub(crate) fn new(tls: &ClientConfig, name: Option<ServerName<'static>>, port: u16) -> Self {
+        Self {
+            sessions: Sessions::new(tls, Instant::now()),
+            name,
+            port,
+        }
     }
 
     /// Opens a connection. The caller limits the time.
@@ -69,7 +69,7 @@ impl Connector {
             .map_err(UpstreamError::connect)?;
         let round_trip = started.elapsed();
         prepare(&tcp);
-        let tls = Arc::clone(&self.tls);
+        let tls = self.sessions.tls(Instant::now());
         let stream = tls::connect(tls, name.clone(), QuickAckStream::new(tcp))
             .await
             .map_err(UpstreamError::Handshake)?;

@@ -11,6 +11,7 @@ mod idle;
 mod info;
 pub(crate) mod keeper;
 mod knowledge;
+mod sessions;
 
 pub(crate) use connect::Connector;
 pub(crate) use connection::Connection;

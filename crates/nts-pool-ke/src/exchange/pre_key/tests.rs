@@ -21,7 +21,7 @@ fn sources(count: u16) -> Vec<Arc<Source>> {
     let tls = tls::client_config(&Authority::new().trust(), None);
     let source = |port| SourceConfig::new("127.0.0.1", port).unwrap();
     (1..=count)
-        .map(|port| Arc::new(Source::new(source(port), Arc::clone(&tls))))
+        .map(|port| Arc::new(Source::new(source(port), &tls)))
         .collect()
 }
 
