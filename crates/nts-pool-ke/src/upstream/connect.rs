@@ -19,6 +19,7 @@ use tokio::time::{Instant, sleep};
 
 use super::connection::Connection;
 use super::error::UpstreamError;
+use super::look_up::LookUps;
 use super::sessions::Sessions;
 
 /// The next address of a source is tried when the one before has not answered for so long.
@@ -33,6 +34,7 @@ const LIFETIME_SECONDS: std::ops::RangeInclusive<u64> = 3240..=3960;
 /// Everything needed to connect to one source.
 pub(crate) struct Connector {
     sessions: Sessions,
+    look_ups: LookUps,
     name: Option<ServerName<'static>>,
     port: u16,
 }
@@ -51,6 +53,7 @@ impl Connector {
     pub(crate) fn new(tls: &ClientConfig, name: Option<ServerName<'static>>, port: u16) -> Self {
         Self {
             sessions: Sessions::new(tls, Instant::now()),
+            look_ups: LookUps::new(),
             name,
             port,
         }
@@ -84,11 +87,9 @@ impl Connector {
         if let ServerName::IpAddress(address) = name {
             return Ok(vec![SocketAddr::new(IpAddr::from(*address), self.port)]);
         }
-        let name = name.to_str();
-        let found = tokio::net::lookup_host((&*name, self.port))
-            .await
-            .map_err(UpstreamError::Resolve)?;
-        let addresses: Vec<_> = found.take(MOST_ADDRESSES).collect();
+        let found = self.look_ups.addresses(&name.to_str(), self.port).await;
+        let mut addresses = found.map_err(UpstreamError::Resolve)?;
+        addresses.truncate(MOST_ADDRESSES);
         if addresses.is_empty() {
             return Err(UpstreamError::Resolve(io::ErrorKind::NotFound.into()));
         }

@@ -11,6 +11,7 @@ mod idle;
 mod info;
 pub(crate) mod keeper;
 mod knowledge;
+mod look_up;
 mod sessions;
 
 pub(crate) use connect::Connector;
