@@ -2,23 +2,38 @@
 //!
 //! A deny record repeats what the user saw in a Server record. That is the configured domain, or a
 //! name from the source's own list, or one that the source put into an earlier answer.
+//!
+//! A source that gave each user another name could not be denied, once its earlier names were
+//! forgotten: a user who wants four sources would get the same one four times. So names are kept
+//! for as long as users deny them, and a source that has given too many gives no more.
 
 use std::collections::VecDeque;
+use std::time::Duration;
 
 use nts_proto::ke::name::NtpServerName;
+use tokio::time::Instant;
 
 /// So many names are taken from a source's own list; the rest is ignored.
 const MOST_LISTED: usize = 64;
-/// So many names from answers are remembered; the oldest gives way.
-const MOST_SEEN: usize = 16;
+/// So many names from answers are remembered.
+const MOST_SEEN: usize = 64;
+
+/// A name that has not been in an answer for so long gives way to a new one: users remember for a
+/// day whom they deny.
+const SEEN_LIFETIME: Duration = Duration::from_secs(24 * 3600);
 
 /// All names of one source, in canonical form.
 #[derive(Debug)]
 pub(crate) struct KnownNames {
     configured: String,
     listed: Vec<String>,
-    seen: VecDeque<String>,
+    /// With the time of the last answer, longest ago first.
+    seen: VecDeque<(String, Instant)>,
 }
+
+/// A source has named so many servers lately that no more can be remembered.
+#[derive(Debug, PartialEq, Eq)]
+pub(crate) struct TooManyNames;
 
 impl KnownNames {
     /// A source of which only the configured domain is known.
@@ -39,16 +54,29 @@ impl KnownNames {
             .collect();
     }
 
-    /// Remembers a name that the source put into an answer.
-    pub(crate) fn note_seen(&mut self, name: &NtpServerName) {
+    /// Remembers a name that the source put into an answer at `now`.
+    ///
+    /// # Errors
+    /// [`TooManyNames`] if it is a new one and could not be denied. The answer is no good then.
+    pub(crate) fn note_seen(
+        &mut self,
+        name: &NtpServerName,
+        now: Instant,
+    ) -> Result<(), TooManyNames> {
         let name = name.canonical();
+        self.seen.retain(|(seen, _)| *seen != name);
         if self.all().any(|known| *known == name) {
-            return;
+            return Ok(());
         }
         if self.seen.len() == MOST_SEEN {
+            let oldest = self.seen.front();
+            if oldest.is_some_and(|(_, last)| now < *last + SEEN_LIFETIME) {
+                return Err(TooManyNames);
+            }
             self.seen.pop_front();
         }
-        self.seen.push_back(name);
+        self.seen.push_back((name, now));
+        Ok(())
     }
 
     /// Whether one of `denied` is a name of this source.
@@ -59,7 +87,7 @@ impl KnownNames {
     fn all(&self) -> impl Iterator<Item = &String> {
         std::iter::once(&self.configured)
             .chain(&self.listed)
-            .chain(&self.seen)
+            .chain(self.seen.iter().map(|(name, _)| name))
     }
 }
 
@@ -111,22 +139,42 @@ mod tests {
     }
 
     #[test]
-    fn names_seen_in_answers_can_be_denied_and_the_oldest_gives_way() {
+    fn names_seen_in_answers_can_be_denied() {
         let mut names = KnownNames::new(&name("a.test"));
-        for number in 0..=MOST_SEEN {
-            names.note_seen(&name(&format!("ntp{number}.a.test")));
-            names.note_seen(&name(&format!("NTP{number}.a.test.")));
+        let now = Instant::now();
+        for spelling in ["ntp1.a.test", "NTP1.a.test.", "ntp2.a.test"] {
+            assert_eq!(names.note_seen(&name(spelling), now), Ok(()));
         }
-        assert_eq!(names.seen.len(), MOST_SEEN);
-        assert!(!names.is_denied(&denied(&["ntp0.a.test"])));
+        assert_eq!(names.seen.len(), 2);
+        assert!(names.is_denied(&denied(&["Ntp1.a.test"])));
+        assert!(names.is_denied(&denied(&["ntp2.a.test."])));
+        assert!(!names.is_denied(&denied(&["ntp3.a.test"])));
+    }
+
+    #[test]
+    fn names_are_not_forgotten_while_users_deny_them() {
+        let mut names = KnownNames::new(&name("a.test"));
+        let start = Instant::now();
+        let number = |number: usize| name(&format!("ntp{number}.a.test"));
+        for index in 0..MOST_SEEN {
+            assert_eq!(names.note_seen(&number(index), start), Ok(()));
+        }
+        let noon = start + SEEN_LIFETIME / 2;
+        assert_eq!(names.note_seen(&name("new.test"), noon), Err(TooManyNames));
+        assert_eq!(names.note_seen(&number(0), noon), Ok(()));
         assert!(names.is_denied(&denied(&["ntp1.a.test"])));
-        assert!(names.is_denied(&denied(&["ntp16.a.test"])));
+        let next_day = start + SEEN_LIFETIME;
+        assert_eq!(names.note_seen(&name("new.test"), next_day), Ok(()));
+        assert!(!names.is_denied(&denied(&["ntp1.a.test"])));
+        for kept in ["ntp0.a.test", "ntp2.a.test", "new.test"] {
+            assert!(names.is_denied(&denied(&[kept])), "{kept}");
+        }
     }
 
     #[test]
     fn a_known_name_is_not_remembered_twice() {
         let mut names = KnownNames::new(&name("a.test"));
-        names.note_seen(&name("A.test."));
+        assert_eq!(names.note_seen(&name("A.test."), Instant::now()), Ok(()));
         assert!(names.seen.is_empty());
     }
 }

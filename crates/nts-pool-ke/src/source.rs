@@ -12,7 +12,7 @@ use tokio::time::Instant;
 
 use crate::config::SourceConfig;
 use crate::health::{Event, Health};
-use crate::names::{DeniedNames, KnownNames};
+use crate::names::{DeniedNames, KnownNames, TooManyNames};
 use crate::round_trip::RoundTrip;
 use crate::select::Standing;
 use crate::upstream::{Board, Class, Connection, Connector, Dialect, IdlePool, UpstreamError};
@@ -145,8 +145,11 @@ impl Source {
     }
 
     /// Remembers a name that the source put into an answer.
-    pub(crate) fn note_name(&self, name: &NtpServerName) {
-        lock(&self.names).note_seen(name);
+    ///
+    /// # Errors
+    /// If the source has too many names to be denied.
+    pub(crate) fn note_name(&self, name: &NtpServerName) -> Result<(), TooManyNames> {
+        lock(&self.names).note_seen(name, Instant::now())
     }
 
     /// Takes note of a good answer.

@@ -15,6 +15,7 @@ use tokio::time::{Instant, timeout_at};
 use super::{Candidate, Exchange, Report};
 use crate::error::ExchangeError;
 use crate::health::Event;
+use crate::names::TooManyNames;
 use crate::source::Source;
 use crate::upstream::{Class, Connection, UpstreamError};
 
@@ -166,7 +167,8 @@ fn rebuild(
         if name.as_str().parse::<Host>().is_err() {
             return Err(UpstreamError::ForbiddenName(name.clone()));
         }
-        source.note_name(name);
+        let noted = source.note_name(name);
+        noted.map_err(|TooManyNames| UpstreamError::TooManyNames)?;
     }
     let server = from_source
         .server

@@ -56,6 +56,9 @@ pub(crate) enum UpstreamError {
     /// The answer would send users to something that is no host.
     #[error("its answer names `{0}`, which is neither a DNS name nor an IP address")]
     ForbiddenName(NtpServerName),
+    /// The answer names yet another server, so that users could not deny this source.
+    #[error("its answers name too many servers; it should list them (List Server Names)")]
+    TooManyNames,
     /// A check of this source ended badly a moment ago and is not repeated at once.
     #[error("its last check failed a moment ago ({})", .0.label())]
     CheckFailed(Class),
@@ -116,7 +119,8 @@ impl UpstreamError {
             Self::Malformed(_)
             | Self::Contradiction(_)
             | Self::ForbiddenPort(_)
-            | Self::ForbiddenName(_) => Class::Protocol,
+            | Self::ForbiddenName(_)
+            | Self::TooManyNames => Class::Protocol,
             Self::Answer(error) => class_of_answer(error),
             Self::CheckFailed(class) => *class,
         }
