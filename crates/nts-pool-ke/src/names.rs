@@ -1,7 +1,8 @@
 //! The names under which users know a source, so that a deny record finds it (protocol §3.7).
 //!
-//! A deny record repeats what the user saw in a Server record. That is the configured domain, or a
-//! name from the source's own list, or one that the source put into an earlier answer.
+//! A deny record repeats what the user saw in a Server record. That is the configured domain or
+//! another configured name, or a name from the source's own list, or one that the source put into
+//! an earlier answer.
 //!
 //! A source that gave each user another name could not be denied, once its earlier names were
 //! forgotten: a user who wants four sources would get the same one four times. So names are kept
@@ -25,7 +26,7 @@ const SEEN_LIFETIME: Duration = Duration::from_secs(24 * 3600);
 /// All names of one source, in canonical form.
 #[derive(Debug)]
 pub(crate) struct KnownNames {
-    configured: String,
+    configured: Vec<String>,
     listed: Vec<String>,
     /// With the time of the last answer, longest ago first.
     seen: VecDeque<(String, Instant)>,
@@ -36,10 +37,11 @@ pub(crate) struct KnownNames {
 pub(crate) struct TooManyNames;
 
 impl KnownNames {
-    /// A source of which only the configured domain is known.
-    pub(crate) fn new(configured: &NtpServerName) -> Self {
+    /// A source of which only the configured domain and other configured names are known.
+    pub(crate) fn new(domain: &NtpServerName, others: &[NtpServerName]) -> Self {
+        let configured = std::iter::once(domain).chain(others);
         Self {
-            configured: configured.canonical(),
+            configured: configured.map(NtpServerName::canonical).collect(),
             listed: Vec::new(),
             seen: VecDeque::new(),
         }
@@ -85,7 +87,8 @@ impl KnownNames {
     }
 
     fn all(&self) -> impl Iterator<Item = &String> {
-        std::iter::once(&self.configured)
+        self.configured
+            .iter()
             .chain(&self.listed)
             .chain(self.seen.iter().map(|(name, _)| name))
     }
@@ -116,7 +119,7 @@ mod tests {
 
     #[test]
     fn the_configured_domain_can_be_denied_in_any_spelling() {
-        let names = KnownNames::new(&name("NTS.a.test"));
+        let names = KnownNames::new(&name("NTS.a.test"), &[]);
         for spelling in ["nts.a.test", "NTS.A.TEST", "nts.a.test."] {
             assert!(
                 names.is_denied(&denied(&["x.test", spelling])),
@@ -128,8 +131,16 @@ mod tests {
     }
 
     #[test]
+    fn every_configured_name_can_be_denied() {
+        let names = KnownNames::new(&name("a.test"), &[name("Ntp1.a.test"), name("192.0.2.1")]);
+        for spelling in ["a.test", "ntp1.a.test.", "192.0.2.1"] {
+            assert!(names.is_denied(&denied(&[spelling])), "{spelling}");
+        }
+    }
+
+    #[test]
     fn listed_names_can_be_denied_until_the_list_changes() {
-        let mut names = KnownNames::new(&name("a.test"));
+        let mut names = KnownNames::new(&name("a.test"), &[]);
         names.set_listed(&[name("Ntp1.a.test"), name("ntp2.a.test.")]);
         assert!(names.is_denied(&denied(&["ntp1.a.test"])));
         assert!(names.is_denied(&denied(&["ntp2.a.test"])));
@@ -140,7 +151,7 @@ mod tests {
 
     #[test]
     fn names_seen_in_answers_can_be_denied() {
-        let mut names = KnownNames::new(&name("a.test"));
+        let mut names = KnownNames::new(&name("a.test"), &[]);
         let now = Instant::now();
         for spelling in ["ntp1.a.test", "NTP1.a.test.", "ntp2.a.test"] {
             assert_eq!(names.note_seen(&name(spelling), now), Ok(()));
@@ -153,7 +164,7 @@ mod tests {
 
     #[test]
     fn names_are_not_forgotten_while_users_deny_them() {
-        let mut names = KnownNames::new(&name("a.test"));
+        let mut names = KnownNames::new(&name("a.test"), &[]);
         let start = Instant::now();
         let number = |number: usize| name(&format!("ntp{number}.a.test"));
         for index in 0..MOST_SEEN {
@@ -173,7 +184,7 @@ mod tests {
 
     #[test]
     fn a_known_name_is_not_remembered_twice() {
-        let mut names = KnownNames::new(&name("a.test"));
+        let mut names = KnownNames::new(&name("a.test"), &[]);
         assert_eq!(names.note_seen(&name("A.test."), Instant::now()), Ok(()));
         assert!(names.seen.is_empty());
     }

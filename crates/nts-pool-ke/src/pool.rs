@@ -57,7 +57,7 @@ impl Pool {
 
         let client = tls::client_config(&config.tls.trust, Some(&config.tls.upstream_identity));
         let new_source = |source| Arc::new(Source::new(source, &client));
-        let sources: Vec<_> = config.sources.into_iter().map(new_source).collect();
+        let sources: Vec<_> = config.sources.sources.into_iter().map(new_source).collect();
         let registry = Registry::new();
         let metrics = Arc::new(Metrics::new(registry.clone(), &sources));
         show_certificates(

@@ -61,18 +61,18 @@ impl Source {
     /// A source of which nothing is known yet.
     pub(crate) fn new(config: SourceConfig, tls: &rustls::ClientConfig) -> Self {
         Self {
-            label: format!("{}:{}", config.domain(), config.port()),
+            label: config.id(),
             connector: Connector::new(tls, config.server_name().cloned(), config.port()),
             board: Board::default(),
             idle: IdlePool::default(),
             round_trip: RoundTrip::default(),
-            names: Mutex::new(KnownNames::new(config.domain())),
+            names: Mutex::new(KnownNames::new(config.domain(), &config.ntp_names)),
             health: Mutex::default(),
             config,
         }
     }
 
-    /// `domain:port`, for logs and metrics.
+    /// The configured id, for logs and metrics.
     pub(crate) fn label(&self) -> &str {
         &self.label
     }

@@ -135,7 +135,7 @@ impl Lab {
     ) -> RunningPool {
         let mut config = PoolConfig {
             listen: vec![SocketAddr::from(([127, 0, 0, 1], 0))],
-            sources,
+            sources: sources.into(),
             key_exchange_timeout: POOL_TIMEOUT,
             tls: TlsConfig {
                 identity: self.authority.server(&[POOL_NAME, "127.0.0.1"]).identity(),

@@ -18,8 +18,11 @@ impl fmt::Display for Config {
         self.tls.files.fmt(f)?;
         let timeout = self.key_exchange_timeout.as_millis();
         writeln!(f, "key-exchange-timeout-ms = {timeout}")?;
+        if let Some(file) = &self.sources.file {
+            writeln!(f, "# from key-exchange-servers-path = {}:", path(file))?;
+        }
         writeln!(f, "key-exchange-servers = [")?;
-        for source in &self.sources {
+        for source in &self.sources.sources {
             writeln!(f, "    {source},")?;
         }
         writeln!(f, "]\n")?;
@@ -57,7 +60,8 @@ impl fmt::Display for SourceConfig {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         write!(
             f,
-            "{{ domain = {}, port = {}",
+            "{{ id = {}, domain = {}, port = {}",
+            quoted(self.id()),
             quoted(self.domain()),
             self.port()
         )?;
@@ -67,7 +71,12 @@ impl fmt::Display for SourceConfig {
             (None, Some(_)) => write!(f, ", auth-token = {}", quoted("<redacted>"))?,
             (None, None) => {}
         }
-        write!(f, ", dialect = {} }}", quoted(self.dialect.as_str()))
+        write!(f, ", dialect = {}", quoted(self.dialect.as_str()))?;
+        if !self.ntp_names.is_empty() {
+            let names: Vec<_> = self.ntp_names.iter().map(quoted).collect();
+            write!(f, ", ntp-names = [{}]", names.join(", "))?;
+        }
+        f.write_str(" }")
     }
 }
 

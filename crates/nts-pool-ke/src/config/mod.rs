@@ -1,10 +1,11 @@
 //! The configuration of the pool: one TOML file in, one [`Config`] out, or all that is wrong.
 //!
 //! A [`Config`] cannot hold an invalid value: names are names, certificates and keys are loaded
-//! and belong together, at least one source can be picked. Nothing here listens or connects.
+//! and belong together. Nothing here listens or connects.
 
 mod effective;
 mod source;
+mod sources;
 #[cfg(test)]
 mod tests;
 
@@ -17,6 +18,7 @@ use nts_service::telemetry::logging::{Format, Level};
 use nts_service::tls::{Identity, TrustAnchors, TrustMode};
 
 pub use source::{MAX_WEIGHT, SourceConfig};
+pub use sources::{MAX_SOURCES, SourceList};
 
 const DEFAULT_TIMEOUT: Duration = Duration::from_millis(1000);
 const SHORTEST_TIMEOUT: Duration = Duration::from_millis(100);
@@ -27,8 +29,8 @@ const LONGEST_TIMEOUT: Duration = Duration::from_secs(60);
 pub struct Config {
     /// Where users connect to. Only a file may not say port 0, "any port": a library user may.
     pub listen: Vec<SocketAddr>,
-    /// The sources to choose from; not empty.
-    pub sources: Vec<SourceConfig>,
+    /// The sources to choose from.
+    pub sources: SourceList,
     /// The time of one user's exchange, from accepting to the last octet.
     pub key_exchange_timeout: Duration,
     /// Certificates and keys.
@@ -101,7 +103,7 @@ fn read(root: &Section<'_>) -> Option<Config> {
     let server = root.required_section("nts-pool-ke-server")?;
     let listen = read_listen(&server);
     let tls = read_tls(&server);
-    let sources = source::read_all(&server);
+    let sources = sources::read(&server);
     let key_exchange_timeout = server.milliseconds(
         "key-exchange-timeout-ms",
         DEFAULT_TIMEOUT,

@@ -1,6 +1,5 @@
-//! One entry of `key-exchange-servers`.
+//! One entry of a list of sources.
 
-use std::collections::HashMap;
 use std::path::PathBuf;
 use std::str::FromStr;
 
@@ -15,14 +14,17 @@ use crate::upstream::Dialect;
 /// The largest weight of a source.
 pub const MAX_WEIGHT: u32 = 1000;
 
-const SERVERS: &str = "key-exchange-servers";
 const DEFAULT_PORT: u16 = 4460;
 /// A token of so many letters and digits reaches 128 bits.
 const SHORTEST_GOOD_TOKEN: usize = 22;
+const LONGEST_ID: usize = 255;
+/// Names that a source may put into its answers, besides its domain.
+const MOST_NTP_NAMES: usize = 64;
 
 /// A time source as it was configured.
 #[derive(Clone, Debug)]
 pub struct SourceConfig {
+    id: Option<String>,
     domain: Domain,
     port: u16,
     /// Share of the picks, from 0 (never picked, but kept ready) to [`MAX_WEIGHT`].
@@ -33,6 +35,8 @@ pub struct SourceConfig {
     pub auth_token_path: Option<PathBuf>,
     /// Which record numbers the source understands.
     pub dialect: Dialect,
+    /// Names of its time servers besides [`SourceConfig::domain`].
+    pub ntp_names: Vec<NtpServerName>,
 }
 
 impl SourceConfig {
@@ -46,12 +50,23 @@ impl SourceConfig {
 
     fn at(domain: Domain, port: u16) -> Self {
         Self {
+            id: None,
             domain,
             port,
             weight: 1,
             auth_token: None,
             auth_token_path: None,
             dialect: Dialect::default(),
+            ntp_names: Vec::new(),
+        }
+    }
+
+    /// What logs and metrics call it, and what it keeps when all else about it changes:
+    /// `domain:port`, unless the configuration says otherwise.
+    pub fn id(&self) -> String {
+        match &self.id {
+            Some(id) => id.clone(),
+            None => format!("{}:{}", self.domain(), self.port),
         }
     }
 
@@ -105,47 +120,9 @@ fn ends_in_a_number(text: &str) -> bool {
     number && text.len() <= 253 && last.len() <= 63 && front_is_name && !front.ends_with('.')
 }
 
-/// Reads the list. `None` after a problem was reported.
-pub(super) fn read_all(server: &Section<'_>) -> Option<Vec<SourceConfig>> {
-    if !server.has(SERVERS) {
-        server.required::<String>(SERVERS);
-        return None;
-    }
-    if server.is_empty_list(SERVERS) {
-        server.error(
-            SERVERS,
-            "no time source; add at least one like `{ domain = \"nts.example.org\", port = 4460 }`",
-        );
-        return None;
-    }
-    let mut seen = HashMap::new();
-    let mut sources = Vec::new();
-    for (index, section) in server.sections(SERVERS).into_iter().enumerate() {
-        let Some(source) = read_one(&section) else {
-            continue;
-        };
-        let address = (source.domain().canonical(), source.port);
-        if let Some(first) = seen.insert(address, index + 1) {
-            section.error(
-                "domain",
-                format!("the same domain and port as entry {first}; take one of them out"),
-            );
-        }
-        sources.push(source);
-    }
-    if !sources.is_empty() && sources.iter().all(|source| source.weight == 0) {
-        server.error(
-            SERVERS,
-            format!(
-                "every source has weight 0, so none could be picked; \
-                 give at least one a weight from 1 to {MAX_WEIGHT}"
-            ),
-        );
-    }
-    Some(sources)
-}
-
-fn read_one(section: &Section<'_>) -> Option<SourceConfig> {
+/// Reads one entry; `None` after a problem was reported.
+pub(super) fn read(section: &Section<'_>) -> Option<SourceConfig> {
+    let id = read_id(section);
     let domain = read_domain(section);
     let port = match section.has("port") {
         true => section.optional::<Port>("port"),
@@ -153,6 +130,7 @@ fn read_one(section: &Section<'_>) -> Option<SourceConfig> {
     };
     let weight = section.number("weight", 1, 0..=MAX_WEIGHT, "");
     let dialect = section.or("dialect", Dialect::default());
+    let ntp_names = read_ntp_names(section);
     let (auth_token, auth_token_path) = read_token(section);
     if auth_token.is_some() && dialect == Dialect::DraftMtls {
         section.warning(
@@ -162,12 +140,60 @@ fn read_one(section: &Section<'_>) -> Option<SourceConfig> {
         );
     }
     Some(SourceConfig {
+        id,
         weight,
         auth_token,
         auth_token_path,
         dialect,
+        ntp_names,
         ..SourceConfig::at(domain?, port?.get())
     })
+}
+
+/// The key by which `section` calls what we call `ours`: lists of the first NTS pool say `theirs`.
+fn spelling(section: &Section<'_>, ours: &'static str, theirs: &'static str) -> &'static str {
+    match (section.has(ours), section.has(theirs)) {
+        (true, true) => {
+            section.error(
+                theirs,
+                format!("means the same as `{ours}`; take one of them out"),
+            );
+            ours
+        }
+        (false, true) => theirs,
+        (_, false) => ours,
+    }
+}
+
+/// The key of the id in `section`.
+pub(super) fn id_key(section: &Section<'_>) -> &'static str {
+    spelling(section, "id", "uuid")
+}
+
+fn read_id(section: &Section<'_>) -> Option<String> {
+    section.checked(id_key(section), |id: String| {
+        let fits = (1..=LONGEST_ID).contains(&id.len());
+        match fits && id.bytes().all(|octet| octet.is_ascii_graphic()) {
+            true => Ok(id),
+            false => Err(format!(
+                "no id; write 1 to {LONGEST_ID} ASCII letters, digits or signs without blanks"
+            )),
+        }
+    })
+}
+
+fn read_ntp_names(section: &Section<'_>) -> Vec<NtpServerName> {
+    const KEY: &str = "ntp-names";
+    let names = section.list::<Host>(KEY).unwrap_or_default();
+    if names.len() > MOST_NTP_NAMES {
+        section.error(
+            KEY,
+            format!("too many names; write at most {MOST_NTP_NAMES}"),
+        );
+    }
+    let names = names.iter().map(|name| name.to_string().parse());
+    // A host is a name that users can be given.
+    names.filter_map(Result::ok).collect()
 }
 
 fn read_domain(section: &Section<'_>) -> Option<Domain> {

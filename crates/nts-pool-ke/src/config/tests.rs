@@ -1,3 +1,5 @@
+mod sources;
+
 use std::fs::{self, Permissions};
 use std::os::unix::fs::PermissionsExt as _;
 
@@ -85,7 +87,7 @@ fn the_simple_form_has_these_defaults() {
     assert_eq!(config.listen, ["127.0.0.1:4460".parse().unwrap()]);
     assert_eq!(config.key_exchange_timeout, Duration::from_millis(1000));
     assert_eq!(config.observability, ObservabilityConfig::default());
-    let [source] = config.sources.as_slice() else {
+    let [source] = config.sources.sources.as_slice() else {
         panic!("one source");
     };
     assert_eq!(source.domain().as_str(), "a.test");
@@ -107,6 +109,7 @@ fn a_name_that_ends_in_a_number_is_a_warning() {
     let names: Vec<_> = loaded
         .value
         .sources
+        .sources
         .iter()
         .map(|source| source.domain().as_str())
         .collect();
@@ -114,6 +117,7 @@ fn a_name_that_ends_in_a_number_is_a_warning() {
     assert!(
         loaded
             .value
+            .sources
             .sources
             .iter()
             .all(|source| source.server_name().is_none())
@@ -148,8 +152,9 @@ fn the_effective_configuration_names_every_key_and_no_secret() {
     files.write("client.pem", &client.certificate, 0o644);
     files.write("client.key", &client.key, 0o600);
     let sources = format!(
-        r#"{{ domain = "A.test", port = 8081, weight = 7, auth-token = "{GOOD_TOKEN}" }},
-{{ domain = "2001:db8::1", auth-token-path = "DIR/token", dialect = "draft-token" }},"#
+        r#"{{ id = "A.test:8081", domain = "A.test", port = 8081, weight = 7, auth-token = "{GOOD_TOKEN}" }},
+{{ domain = "2001:db8::1", auth-token-path = "DIR/token", dialect = "draft-token",
+    id = "second", ntp-names = ["ntp.b.test.", "2001:DB8::2"] }},"#
     );
     let text = with_sources(
         &sources,
@@ -176,8 +181,8 @@ upstream-certificate-chain-path = "DIR/client.pem"
 upstream-private-key-path = "DIR/client.key"
 key-exchange-timeout-ms = 5000
 key-exchange-servers = [
-    { domain = "A.test", port = 8081, weight = 7, auth-token = "<redacted>", dialect = "auto" },
-    { domain = "2001:db8::1", port = 4460, weight = 1, auth-token-path = "DIR/token", dialect = "draft-token" },
+    { id = "A.test:8081", domain = "A.test", port = 8081, weight = 7, auth-token = "<redacted>", dialect = "auto" },
+    { id = "second", domain = "2001:db8::1", port = 4460, weight = 1, auth-token-path = "DIR/token", dialect = "draft-token", ntp-names = ["ntp.b.test", "2001:db8::2"] },
 ]
 
 [observability]
@@ -188,7 +193,7 @@ metrics-exporter-listen = "127.0.0.1:9976"
     );
     let debug = format!("{config:?}");
     assert!(!debug.contains(GOOD_TOKEN) && !shown.contains(GOOD_TOKEN));
-    let [_, second] = config.sources.as_slice() else {
+    let [_, second] = config.sources.sources.as_slice() else {
         panic!("two sources");
     };
     let token = nts_proto::ke::token::AuthenticationToken::new(GOOD_TOKEN).unwrap();
@@ -295,7 +300,7 @@ fn one_source_may_be_drained() {
     let files = Files::new();
     let sources = r#"{ domain = "a.test", weight = 0 }, { domain = "a.test", port = 4461 }"#;
     let config = files.parse(&with_sources(sources, "")).unwrap().value;
-    assert_eq!(config.sources[0].weight, 0);
+    assert_eq!(config.sources.sources[0].weight, 0);
 }
 
 #[test]

@@ -30,7 +30,7 @@ impl Lab {
         let identity = authority.identity("127.0.0.1");
         let config = Config {
             listen: vec!["127.0.0.1:0".parse().unwrap()],
-            sources,
+            sources: sources.into(),
             key_exchange_timeout: timeout,
             tls: TlsConfig {
                 upstream_identity: identity.clone(),
@@ -193,6 +193,10 @@ async fn failing_sources_are_error_2() {
     let lab = Lab::without_source(PLENTY).await;
     assert_eq!(lab.ask(&hex(REQUEST)).await, hex(ERROR_2));
     assert_eq!(lab.count("upstream_pre_key"), 1);
+
+    let lab = Lab::start(Authority::new(), Vec::new(), PLENTY);
+    assert_eq!(lab.ask(&hex(REQUEST)).await, hex(ERROR_2));
+    assert_eq!(lab.count("no_source"), 1);
 
     let code = ErrorCode::SourceUnreachable;
     let (lab, _source) = lab_with(Script::answering([Answer::Error(code)])).await;

@@ -1,14 +1,14 @@
 //! From a file to its root [`Section`], and from the problems to a result.
 
-use std::path::Path;
+use std::path::{Path, PathBuf};
 
 use toml::de::DeTable;
 
-use super::files;
+use super::located::Located;
 use super::problem::{Place, Problem, Problems};
 use super::section::Section;
 use super::source::SourceFile;
-use super::words;
+use super::{files, json, words};
 
 /// A configuration that can be used.
 #[derive(Debug)]
@@ -35,11 +35,48 @@ pub fn load<T>(
 ) -> Result<Loaded<T>, Problems> {
     let path = path.as_ref();
     let problems = Problems::new();
-    let value = files::read_config(path, &problems).and_then(|config| {
+    let value = files::read_config(path, &Place::file(path), &problems).and_then(|config| {
         let file = SourceFile::new(path, &config.text, config.others_can_read);
         evaluate(&file, &problems, read)
     });
     conclude(path, value, problems)
+}
+
+/// Reads a further file that a configuration names, TOML or JSON by the end of its name, and lets
+/// `read` make a `T` of its root section. For its text the same holds as in [`load`].
+///
+/// A JSON file may consist of a mere list: that list then is the value of the key `list`. A value
+/// `null` is the same as no value.
+///
+/// Gives `None` after a problem was reported, or if `read` does.
+pub fn load_part<T>(
+    path: &Located<PathBuf>,
+    list: &'static str,
+    problems: &Problems,
+    read: impl FnOnce(&Section<'_>) -> Option<T>,
+) -> Option<T> {
+    let is_json = match path.extension().and_then(|extension| extension.to_str()) {
+        Some("toml") => false,
+        Some("json") => true,
+        _ => {
+            let message = "its name does not tell what is in it; let it end in `.toml` or `.json`";
+            problems.error(path.place(), message);
+            return None;
+        }
+    };
+    let config = files::read_config(path, path.place(), problems)?;
+    let file = SourceFile::new(path, &config.text, config.others_can_read);
+    match is_json {
+        false => evaluate(&file, problems, read),
+        true => {
+            let table = json::parse(file.whole(), list).map_err(|defect| {
+                let message = format!("not JSON that can be used: {}", defect.message);
+                problems.error(&file.place(defect.offset), message);
+            });
+            let table = table.ok()?;
+            read(&Section::root(&file, problems, &table))
+        }
+    }
 }
 
 /// The same as [`load`] for a text that is already here; `name` stands for the file in problems.

@@ -63,10 +63,11 @@ pub(super) struct ConfigText {
     pub(super) others_can_read: bool,
 }
 
-/// Reads a configuration file: UTF-8; that others can write to it is a warning.
-pub(super) fn read_config(path: &Path, problems: &Problems) -> Option<ConfigText> {
+/// Reads a configuration file that is named at `named`: UTF-8; that others can write to it is a
+/// warning.
+pub(super) fn read_config(path: &Path, named: &Place, problems: &Problems) -> Option<ConfigText> {
     let place = Place::file(path);
-    let (mode, octets) = read(path, &place, problems)?;
+    let (mode, octets) = read(path, named, problems)?;
     if mode & OTHERS_WRITE != 0 {
         problems.warning(
             &place,

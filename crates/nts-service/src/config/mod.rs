@@ -29,6 +29,7 @@
 
 mod document;
 mod files;
+mod json;
 mod leaves;
 mod located;
 mod problem;
@@ -41,7 +42,7 @@ mod tests;
 mod values;
 mod words;
 
-pub use document::{Loaded, load, parse};
+pub use document::{Loaded, load, load_part, parse};
 pub use files::{MAX_FILE_SIZE, read_file, read_secret_file};
 pub use located::Located;
 pub use problem::{Place, Problem, Problems, Severity};

@@ -100,6 +100,13 @@ impl<'d> Section<'d> {
             .is_some_and(|list| list.is_empty())
     }
 
+    /// How many entries the list at `key` has; 0 if the key is missing or no list.
+    pub fn list_length(&self, key: &'static str) -> usize {
+        self.get(key)
+            .and_then(|value| value.get_ref().as_array())
+            .map_or(0, |list| list.len())
+    }
+
     /// A table that may be left out.
     pub fn section(&self, key: &'static str) -> Option<Section<'d>> {
         let value = self.get(key)?;

@@ -161,3 +161,73 @@ fn a_configuration_with_secrets_that_others_can_read_is_a_warning_once() {
     let no_secret = load(&path, |root| root.optional::<u8>("c"));
     assert!(no_secret.unwrap().warnings.is_empty());
 }
+
+/// Reads a further file of this name and content: its numbers `n`, and what a person sees.
+fn part(name: &str, content: &str) -> (Option<Vec<i64>>, String) {
+    let directory = tempfile::tempdir().unwrap();
+    let path = directory.path().join(name);
+    fs::write(&path, content).unwrap();
+    fs::set_permissions(&path, Permissions::from_mode(0o644)).unwrap();
+    let problems = Problems::new();
+    let numbers = load_part(&located(&path), "list", &problems, |root| {
+        let sections = root.sections("list");
+        let number = |section: &Section<'_>| section.required("n");
+        Some(sections.iter().filter_map(number).collect())
+    });
+    let here = directory.path().display().to_string();
+    (numbers, problems.to_string().replace(&here, "DIR"))
+}
+
+#[test]
+fn a_further_file_is_toml_or_json() {
+    for (name, content) in [
+        ("part.toml", "[[list]]\nn = 1\n[[list]]\nn = 2\n"),
+        ("part.json", r#"{"list": [{"n": 1}, {"n": 2}]}"#),
+        ("part.json", r#"[{"n": 1}, {"n": 2, "m": null}]"#),
+    ] {
+        assert_eq!(part(name, content), (Some(vec![1, 2]), String::new()));
+    }
+}
+
+#[test]
+fn problems_of_a_further_file_name_that_file() {
+    assert_eq!(
+        part("part.json", "[\n{\"n\": 1},\n{\"n\": \"x\", \"m\": 2}]").1,
+        "error: DIR/part.json:3: list[2].n = \"x\": wrong type; write a whole number\n\
+         error: DIR/part.json:3: list[2].m: unknown key; take it out, or see the manual for the \
+         keys of this section"
+    );
+    assert_eq!(
+        part("part.json", "[\n{\"n\": 1},\n]"),
+        (
+            None,
+            "error: DIR/part.json:3: not JSON that can be used: expected value".to_owned()
+        )
+    );
+    assert_eq!(
+        part("part.toml", "list = [\n").1,
+        "error: DIR/part.toml:1: not TOML: unclosed array, expected `]`; correct this line"
+    );
+}
+
+#[test]
+fn a_further_file_that_cannot_be_read_is_a_problem_of_the_key() {
+    assert_eq!(
+        part("part.yaml", ""),
+        (
+            None,
+            "error: c.toml:3: key-path: its name does not tell what is in it; let it end in \
+             `.toml` or `.json`"
+                .to_owned()
+        )
+    );
+    let problems = Problems::new();
+    let path = located(Path::new("/nonexistent/part.json"));
+    let read = load_part(&path, "list", &problems, |_| Some(()));
+    assert_eq!(read, None);
+    assert_eq!(
+        problems.to_string(),
+        "error: c.toml:3: key-path: there is no file `/nonexistent/part.json`; correct the path: \
+         a relative one counts from the working directory"
+    );
+}

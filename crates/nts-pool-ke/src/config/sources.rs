@@ -1,0 +1,155 @@
+//! The list of sources: inline in the configuration, or in a file of its own.
+//!
+//! Both have the same keys. An inline list without a source to pick is a mistake; a file may come
+//! to that, since other programs write it.
+
+use std::collections::HashMap;
+use std::path::PathBuf;
+
+use nts_service::config::{Located, Section, load_part};
+
+use super::source::{self, MAX_WEIGHT, SourceConfig};
+
+/// More sources than that are no pool but a mistake.
+pub const MAX_SOURCES: usize = 100_000;
+
+const SERVERS: &str = "key-exchange-servers";
+const FILE: &str = "key-exchange-servers-path";
+
+/// What the configuration says about sources.
+#[derive(Clone, Debug, Default)]
+pub struct SourceList {
+    /// The sources to choose from. Only a list from a file can be empty.
+    pub sources: Vec<SourceConfig>,
+    /// The file that they came from, if they came from one.
+    pub file: Option<PathBuf>,
+}
+
+impl From<Vec<SourceConfig>> for SourceList {
+    fn from(sources: Vec<SourceConfig>) -> Self {
+        Self {
+            sources,
+            file: None,
+        }
+    }
+}
+
+/// Reads the list. `None` after a problem was reported.
+pub(super) fn read(server: &Section<'_>) -> Option<SourceList> {
+    match (server.has(SERVERS), server.path(FILE)) {
+        (true, Some(_)) => {
+            let message = format!("both `{SERVERS}` and `{FILE}`; take one of them out");
+            server.error(FILE, message);
+            read_inline(server).map(SourceList::from)
+        }
+        (false, Some(file)) => {
+            let sources = load_part(&file, SERVERS, server.problems(), |root| {
+                read_file(root, &file)
+            })?;
+            Some(SourceList {
+                sources,
+                file: Some(file.into_inner()),
+            })
+        }
+        (true, None) => read_inline(server).map(SourceList::from),
+        (false, None) => {
+            // After a bad path there is nothing more to say.
+            if !server.has(FILE) {
+                server.required::<String>(SERVERS);
+            }
+            None
+        }
+    }
+}
+
+fn read_inline(server: &Section<'_>) -> Option<Vec<SourceConfig>> {
+    if server.is_empty_list(SERVERS) {
+        server.error(
+            SERVERS,
+            "no time source; add at least one like `{ domain = \"nts.example.org\", port = 4460 }`",
+        );
+        return None;
+    }
+    let entries = read_entries(server)?;
+    if entries.complete && entries.enabled.is_empty() {
+        server.error(SERVERS, "no source is enabled; enable at least one");
+    } else if entries.complete && !entries.can_be_picked() {
+        server.error(
+            SERVERS,
+            format!(
+                "every source has weight 0, so none could be picked; \
+                 give at least one a weight from 1 to {MAX_WEIGHT}"
+            ),
+        );
+    }
+    Some(entries.enabled)
+}
+
+fn read_file(root: &Section<'_>, file: &Located<PathBuf>) -> Option<Vec<SourceConfig>> {
+    if !root.has(SERVERS) {
+        root.required::<String>(SERVERS);
+        return None;
+    }
+    let entries = read_entries(root)?;
+    if entries.complete && !entries.can_be_picked() {
+        root.problems().warning(
+            file.place(),
+            "no source in this file can be picked, so every user will be refused; add sources, or \
+             give them weight",
+        );
+    }
+    Some(entries.enabled)
+}
+
+/// The entries of a list.
+struct Entries {
+    /// Whether it is a list and all of it could be read.
+    complete: bool,
+    /// Those that are to be used.
+    enabled: Vec<SourceConfig>,
+}
+
+impl Entries {
+    fn can_be_picked(&self) -> bool {
+        self.enabled.iter().any(|source| source.weight > 0)
+    }
+}
+
+fn read_entries(list: &Section<'_>) -> Option<Entries> {
+    if list.list_length(SERVERS) > MAX_SOURCES {
+        let message = format!("more than {MAX_SOURCES} sources; divide them over several pools");
+        list.error(SERVERS, message);
+        return None;
+    }
+    let (mut addresses, mut ids) = (HashMap::new(), HashMap::new());
+    let sections = list.sections(SERVERS);
+    let is_list = list.is_empty_list(SERVERS) || !sections.is_empty();
+    let mut entries = Entries {
+        complete: is_list && sections.len() == list.list_length(SERVERS),
+        enabled: Vec::new(),
+    };
+    for (index, section) in sections.into_iter().enumerate() {
+        let enabled = section.or("enabled", true);
+        let Some(source) = source::read(&section) else {
+            entries.complete = false;
+            continue;
+        };
+        let number = index + 1;
+        let address = (source.domain().canonical(), source.port());
+        if let Some(first) = addresses.insert(address, number) {
+            section.error(
+                "domain",
+                format!("the same domain and port as entry {first}; take one of them out"),
+            );
+        } else if let Some(first) = ids.insert(source.id(), number) {
+            section.error(
+                source::id_key(&section),
+                format!("the same id as entry {first}; give one of them another"),
+            );
+        }
+        if enabled {
+            entries.enabled.push(source);
+        }
+    }
+    Some(entries)
+}
