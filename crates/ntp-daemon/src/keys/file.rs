@@ -5,6 +5,7 @@ use std::io::{self, Read, Write};
 use std::os::unix::fs::{MetadataExt, OpenOptionsExt};
 use std::path::{Path, PathBuf};
 
+use nix::unistd::geteuid;
 use nts_proto::keyset::{KeySet, storage};
 use zeroize::Zeroizing;
 
@@ -22,27 +23,34 @@ pub enum KeyFileError {
     Permissions(String),
 }
 
-/// Refuses a key file that others may read or write; none at all is fine.
+/// Refuses a key file that others may read or write, or have made; none at all is fine.
 ///
 /// # Errors
 /// What is wrong, with the cure.
 pub(crate) fn check_permissions(path: &Path) -> Result<(), String> {
     match fs::metadata(path) {
-        Ok(metadata) => check_mode(path, metadata.mode()),
+        Ok(metadata) => check(path, metadata.mode(), metadata.uid()),
         Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(()),
         Err(error) => Err(format!("cannot look at `{}`: {error}", path.display())),
     }
 }
 
-fn check_mode(path: &Path, mode: u32) -> Result<(), String> {
-    if mode & NOT_OWNER == 0 {
+fn check(path: &Path, mode: u32, owner: u32) -> Result<(), String> {
+    let fault = if mode & NOT_OWNER != 0 {
+        format!(
+            "others can read or write `{}` (mode {:03o})",
+            path.display(),
+            mode & 0o777
+        )
+    } else if owner != 0 && owner != geteuid().as_raw() {
+        // In a folder like /tmp anybody could have put his own keys there.
+        format!("`{}` belongs to another user ({owner})", path.display())
+    } else {
         return Ok(());
-    }
+    };
+    let path = path.display();
     Err(format!(
-        "others can read or write `{0}` (mode {1:03o}), so its keys are no secret; \
-         run `rm '{0}'`, and new keys will be made",
-        path.display(),
-        mode & 0o777
+        "{fault}, so its keys are no secret; run `rm '{path}'`, and new keys will be made"
     ))
 }
 
@@ -89,7 +97,7 @@ impl From<io::Error> for ReadError {
 fn read(path: &Path) -> Result<Zeroizing<Vec<u8>>, ReadError> {
     let file = File::open(path)?;
     let metadata = file.metadata()?;
-    check_mode(path, metadata.mode()).map_err(ReadError::Mode)?;
+    check(path, metadata.mode(), metadata.uid()).map_err(ReadError::Mode)?;
     if metadata.len() > MAX_LENGTH {
         return Err(io::Error::from(io::ErrorKind::FileTooLarge).into());
     }
@@ -139,4 +147,27 @@ fn temporary_name(path: &Path) -> PathBuf {
     let mut name = path.file_name().unwrap_or_default().to_os_string();
     name.push(".tmp");
     path.with_file_name(name)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn keys_that_others_may_know_are_refused() {
+        let path = Path::new("keys");
+        let us = geteuid().as_raw();
+        assert_eq!(check(path, 0o100_600, us), Ok(()));
+        assert_eq!(check(path, 0o100_400, 0), Ok(()));
+        let cure = "so its keys are no secret; run `rm 'keys'`, and new keys will be made";
+        let refused = |fault: &str| Err(format!("{fault}, {cure}"));
+        assert_eq!(
+            check(path, 0o100_640, us),
+            refused("others can read or write `keys` (mode 640)")
+        );
+        assert_eq!(
+            check(path, 0o100_600, us + 1),
+            refused(&format!("`keys` belongs to another user ({})", us + 1))
+        );
+    }
 }
