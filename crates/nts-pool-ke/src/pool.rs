@@ -56,7 +56,8 @@ impl Pool {
         let metrics_address = metrics_listener.as_ref().and_then(local_address);
 
         let client = tls::client_config(&config.tls.trust, Some(&config.tls.upstream_identity));
-        let new_source = |source| Arc::new(Source::new(source, &client));
+        let policy = Arc::new(config.upstream);
+        let new_source = |source| Arc::new(Source::new(source, Arc::clone(&policy), &client));
         let sources: Vec<_> = config.sources.sources.into_iter().map(new_source).collect();
         let registry = Registry::new();
         let metrics = Arc::new(Metrics::new(registry.clone(), &sources));
@@ -81,6 +82,7 @@ impl Pool {
         let front = Arc::new(Front {
             tls: tls::server_config(&config.tls.identity, ClientCertificates::Ignore),
             sources,
+            attempts: policy.attempts,
             timeout: config.key_exchange_timeout,
             metrics,
         });

@@ -24,7 +24,7 @@ use tracing::Instrument as _;
 
 use crate::budget::Budget;
 use crate::error::ExchangeError;
-use crate::exchange::{self, ExportKeys, Report};
+use crate::exchange::{self, ExportKeys, Report, Sources};
 use crate::metrics::Metrics;
 use crate::outcome::{Family, Outcome};
 use crate::source::Source;
@@ -35,6 +35,8 @@ pub(crate) struct Front {
     pub(crate) tls: Arc<ServerConfig>,
     /// Where cookies come from.
     pub(crate) sources: Vec<Arc<Source>>,
+    /// How many of them are tried for one user.
+    pub(crate) attempts: usize,
     /// The time of one exchange.
     pub(crate) timeout: Duration,
     /// Where outcomes are recorded.
@@ -126,7 +128,11 @@ impl Front {
             .map_err(|_| ExchangeError::RequestTimeout)??;
         report.phases.request = Some(begun.elapsed());
         let exporter = UserSession(stream.get_ref().1);
-        exchange::run(&request, exporter, &self.sources, budget, report).await
+        let sources = Sources {
+            all: &self.sources,
+            attempts: self.attempts,
+        };
+        exchange::run(&request, exporter, sources, budget, report).await
     }
 }
 

@@ -3,29 +3,34 @@
 //! Everything here is shared by all exchanges and the source's keeper. Locks are held for moments,
 //! never while anything waits.
 
-use std::sync::{Mutex, PoisonError};
+use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
 use nts_proto::ke::name::NtpServerName;
 use nts_proto::ke::token::AuthenticationToken;
 use tokio::time::Instant;
 
-use crate::config::SourceConfig;
+use crate::config::{SourceConfig, UpstreamConfig};
 use crate::health::{Event, Health};
 use crate::names::{DeniedNames, KnownNames, TooManyNames};
 use crate::round_trip::RoundTrip;
 use crate::select::Standing;
-use crate::upstream::{Board, Class, Connection, Connector, Dialect, IdlePool, UpstreamError};
+use crate::upstream::{
+    Board, Class, Connection, Connector, Dialect, IdlePool, Slots, UpstreamError,
+};
 
 /// A configured time source and its state.
 pub(crate) struct Source {
     config: SourceConfig,
+    policy: Arc<UpstreamConfig>,
     label: String,
     connector: Connector,
     /// What the source supports.
     pub(crate) board: Board,
     /// Connections that wait for a request.
     pub(crate) idle: IdlePool,
+    /// The right to exchanges with it.
+    pub(crate) slots: Slots,
     round_trip: RoundTrip,
     names: Mutex<KnownNames>,
     health: Mutex<Health>,
@@ -59,17 +64,30 @@ impl State {
 
 impl Source {
     /// A source of which nothing is known yet.
-    pub(crate) fn new(config: SourceConfig, tls: &rustls::ClientConfig) -> Self {
+    pub(crate) fn new(
+        config: SourceConfig,
+        policy: Arc<UpstreamConfig>,
+        tls: &rustls::ClientConfig,
+    ) -> Self {
+        let slots = config.max_concurrency;
+        let name = config.server_name().cloned();
         Self {
             label: config.id(),
-            connector: Connector::new(tls, config.server_name().cloned(), config.port()),
+            connector: Connector::new(tls, name, config.port(), policy.max_age),
             board: Board::default(),
-            idle: IdlePool::default(),
+            idle: IdlePool::new(policy.idle_per_source, policy.idle_timeout),
+            slots: Slots::new(slots.unwrap_or(policy.source_concurrency)),
             round_trip: RoundTrip::default(),
             names: Mutex::new(KnownNames::new(config.domain(), &config.ntp_names)),
             health: Mutex::default(),
             config,
+            policy,
         }
+    }
+
+    /// How all sources are dealt with.
+    pub(crate) fn policy(&self) -> &UpstreamConfig {
+        &self.policy
     }
 
     /// The configured id, for logs and metrics.

@@ -27,7 +27,8 @@ use tokio::time::{Instant, timeout};
 use tokio_rustls::server::TlsStream;
 
 use crate::budget::Budget;
-use crate::config::SourceConfig;
+use crate::config::{SourceConfig, UpstreamConfig};
+use crate::exchange::Sources;
 use crate::metrics::Metrics;
 use crate::source::Source;
 use crate::upstream::keeper;
@@ -369,15 +370,25 @@ pub(crate) fn cookies() -> Vec<Cookie> {
 /// Sources as the pool sees them, each with its keeper. All end when dropped.
 pub(crate) struct TestPool {
     pub(crate) sources: Vec<Arc<Source>>,
+    attempts: usize,
     _keepers: JoinSet<()>,
 }
 
 impl TestPool {
     pub(crate) fn new(authority: &Authority, sources: Vec<SourceConfig>) -> Self {
+        Self::with_policy(authority, sources, UpstreamConfig::default())
+    }
+
+    pub(crate) fn with_policy(
+        authority: &Authority,
+        sources: Vec<SourceConfig>,
+        policy: UpstreamConfig,
+    ) -> Self {
+        let policy = Arc::new(policy);
         let client = tls::client_config(&authority.trust(), None);
         let sources: Vec<_> = sources
             .into_iter()
-            .map(|config| Arc::new(Source::new(config, &client)))
+            .map(|config| Arc::new(Source::new(config, Arc::clone(&policy), &client)))
             .collect();
         let metrics = Arc::new(Metrics::new(Default::default(), &sources));
         let mut keepers = JoinSet::new();
@@ -386,7 +397,16 @@ impl TestPool {
         }
         Self {
             sources,
+            attempts: policy.attempts,
             _keepers: keepers,
+        }
+    }
+
+    /// What users' exchanges choose from.
+    pub(crate) fn choice(&self) -> Sources<'_> {
+        Sources {
+            all: &self.sources,
+            attempts: self.attempts,
         }
     }
 

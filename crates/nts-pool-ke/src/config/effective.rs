@@ -7,7 +7,7 @@ use std::path::Path;
 use nts_service::telemetry::logging::Format;
 use nts_service::tls::TrustMode;
 
-use super::{Config, ObservabilityConfig, SourceConfig, TlsFiles};
+use super::{Config, ObservabilityConfig, SourceConfig, TlsFiles, UpstreamConfig};
 
 /// TOML, except that secrets stand as `<redacted>`.
 impl fmt::Display for Config {
@@ -26,6 +26,7 @@ impl fmt::Display for Config {
             writeln!(f, "    {source},")?;
         }
         writeln!(f, "]\n")?;
+        self.upstream.fmt(f)?;
         self.observability.fmt(f)
     }
 }
@@ -76,7 +77,23 @@ impl fmt::Display for SourceConfig {
             let names: Vec<_> = self.ntp_names.iter().map(quoted).collect();
             write!(f, ", ntp-names = [{}]", names.join(", "))?;
         }
+        if let Some(limit) = self.max_concurrency {
+            write!(f, ", max-concurrency = {limit}")?;
+        }
         f.write_str(" }")
+    }
+}
+
+impl fmt::Display for UpstreamConfig {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        writeln!(f, "[upstream]")?;
+        writeln!(f, "attempts = {}", self.attempts)?;
+        writeln!(f, "source-concurrency = {}", self.source_concurrency)?;
+        writeln!(f, "idle-per-source = {}", self.idle_per_source)?;
+        writeln!(f, "idle-timeout-s = {}", self.idle_timeout.as_secs())?;
+        writeln!(f, "max-age-s = {}", self.max_age.as_secs())?;
+        writeln!(f, "info-interval-s = {}", self.info_interval.as_secs())?;
+        writeln!(f, "same-source-retry = {}\n", self.same_source_retry)
     }
 }
 

@@ -8,6 +8,7 @@ mod source;
 mod sources;
 #[cfg(test)]
 mod tests;
+mod upstream;
 
 use std::net::SocketAddr;
 use std::path::{Path, PathBuf};
@@ -19,6 +20,7 @@ use nts_service::tls::{Identity, TrustAnchors, TrustMode};
 
 pub use source::{MAX_WEIGHT, SourceConfig};
 pub use sources::{MAX_SOURCES, SourceList};
+pub use upstream::UpstreamConfig;
 
 const DEFAULT_TIMEOUT: Duration = Duration::from_millis(1000);
 const SHORTEST_TIMEOUT: Duration = Duration::from_millis(100);
@@ -31,6 +33,8 @@ pub struct Config {
     pub listen: Vec<SocketAddr>,
     /// The sources to choose from.
     pub sources: SourceList,
+    /// How sources are dealt with.
+    pub upstream: UpstreamConfig,
     /// The time of one user's exchange, from accepting to the last octet.
     pub key_exchange_timeout: Duration,
     /// Certificates and keys.
@@ -100,6 +104,8 @@ impl Config {
 fn read(root: &Section<'_>) -> Option<Config> {
     let observability = root.section("observability");
     let observability = observability.map(|section| read_observability(&section));
+    let upstream = root.section("upstream");
+    let upstream = upstream.map(|section| upstream::read(&section));
     let server = root.required_section("nts-pool-ke-server")?;
     let listen = read_listen(&server);
     let tls = read_tls(&server);
@@ -112,6 +118,7 @@ fn read(root: &Section<'_>) -> Option<Config> {
     Some(Config {
         listen: listen?,
         sources: sources?,
+        upstream: upstream.unwrap_or_default(),
         key_exchange_timeout,
         tls: tls?,
         observability: observability.unwrap_or_default(),

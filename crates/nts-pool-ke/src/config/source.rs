@@ -9,6 +9,7 @@ use nts_service::config::{Host, Port, Section, read_secret_file};
 use rustls_pki_types::ServerName;
 use zeroize::Zeroizing;
 
+use super::upstream::read_max_concurrency;
 use crate::upstream::Dialect;
 
 /// The largest weight of a source.
@@ -37,6 +38,8 @@ pub struct SourceConfig {
     pub dialect: Dialect,
     /// Names of its time servers besides [`SourceConfig::domain`].
     pub ntp_names: Vec<NtpServerName>,
+    /// Exchanges with it at the same time; `None`: as many as with any source.
+    pub max_concurrency: Option<usize>,
 }
 
 impl SourceConfig {
@@ -58,6 +61,7 @@ impl SourceConfig {
             auth_token_path: None,
             dialect: Dialect::default(),
             ntp_names: Vec::new(),
+            max_concurrency: None,
         }
     }
 
@@ -131,6 +135,7 @@ pub(super) fn read(section: &Section<'_>) -> Option<SourceConfig> {
     let weight = section.number("weight", 1, 0..=MAX_WEIGHT, "");
     let dialect = section.or("dialect", Dialect::default());
     let ntp_names = read_ntp_names(section);
+    let max_concurrency = read_max_concurrency(section);
     let (auth_token, auth_token_path) = read_token(section);
     if auth_token.is_some() && dialect == Dialect::DraftMtls {
         section.warning(
@@ -146,6 +151,7 @@ pub(super) fn read(section: &Section<'_>) -> Option<SourceConfig> {
         auth_token_path,
         dialect,
         ntp_names,
+        max_concurrency,
         ..SourceConfig::at(domain?, port?.get())
     })
 }

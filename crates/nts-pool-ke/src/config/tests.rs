@@ -87,6 +87,7 @@ fn the_simple_form_has_these_defaults() {
     assert_eq!(config.listen, ["127.0.0.1:4460".parse().unwrap()]);
     assert_eq!(config.key_exchange_timeout, Duration::from_millis(1000));
     assert_eq!(config.observability, ObservabilityConfig::default());
+    assert_eq!(config.upstream, UpstreamConfig::default());
     let [source] = config.sources.sources.as_slice() else {
         panic!("one source");
     };
@@ -153,7 +154,7 @@ fn the_effective_configuration_names_every_key_and_no_secret() {
     files.write("client.key", &client.key, 0o600);
     let sources = format!(
         r#"{{ id = "A.test:8081", domain = "A.test", port = 8081, weight = 7, auth-token = "{GOOD_TOKEN}" }},
-{{ domain = "2001:db8::1", auth-token-path = "DIR/token", dialect = "draft-token",
+{{ domain = "2001:db8::1", auth-token-path = "DIR/token", dialect = "draft-token", max-concurrency = 20,
     id = "second", ntp-names = ["ntp.b.test.", "2001:DB8::2"] }},"#
     );
     let text = with_sources(
@@ -161,6 +162,11 @@ fn the_effective_configuration_names_every_key_and_no_secret() {
         r#"upstream-certificate-chain-path = "DIR/client.pem"
 upstream-private-key-path = "DIR/client.key"
 key-exchange-timeout-ms = 5000
+[upstream]
+attempts = 2
+idle-per-source = 0
+info-interval-s = 30
+same-source-retry = false
 [observability]
 log-level = "debug"
 log-format = "json"
@@ -182,8 +188,17 @@ upstream-private-key-path = "DIR/client.key"
 key-exchange-timeout-ms = 5000
 key-exchange-servers = [
     { id = "A.test:8081", domain = "A.test", port = 8081, weight = 7, auth-token = "<redacted>", dialect = "auto" },
-    { id = "second", domain = "2001:db8::1", port = 4460, weight = 1, auth-token-path = "DIR/token", dialect = "draft-token", ntp-names = ["ntp.b.test", "2001:db8::2"] },
+    { id = "second", domain = "2001:db8::1", port = 4460, weight = 1, auth-token-path = "DIR/token", dialect = "draft-token", ntp-names = ["ntp.b.test", "2001:db8::2"], max-concurrency = 20 },
 ]
+
+[upstream]
+attempts = 2
+source-concurrency = 8
+idle-per-source = 0
+idle-timeout-s = 300
+max-age-s = 3600
+info-interval-s = 30
+same-source-retry = false
 
 [observability]
 log-level = "debug"
@@ -198,6 +213,53 @@ metrics-exporter-listen = "127.0.0.1:9976"
     };
     let token = nts_proto::ke::token::AuthenticationToken::new(GOOD_TOKEN).unwrap();
     assert!(second.auth_token.as_ref().unwrap().matches(&token));
+}
+
+#[test]
+fn what_is_said_about_upstream_has_its_bounds() {
+    let files = Files::new();
+    let source = r#"{ domain = "a.test", max-concurrency = 0 }"#;
+    let text = with_sources(
+        source,
+        "[upstream]
+attempts = 0
+source-concurrency = 1001
+idle-per-source = 51
+idle-timeout-s = 0
+max-age-s = 3601
+info-interval-s = 1
+same-source-retry = 1
+attemps = 3",
+    );
+    let section = "error: pool.toml:";
+    let range = |line: usize, key: &str, bounds: &str| {
+        format!("{section}{line}: {key}: out of range; write a number from {bounds}")
+    };
+    let problems = files.problems(&text);
+    assert_eq!(
+        problems.lines().collect::<Vec<_>>(),
+        [
+            range(
+                7,
+                "nts-pool-ke-server.key-exchange-servers[1].max-concurrency = 0",
+                "1 to 1000"
+            ),
+            range(10, "upstream.attempts = 0", "1 to 10"),
+            range(11, "upstream.source-concurrency = 1001", "1 to 1000"),
+            range(12, "upstream.idle-per-source = 51", "0 to 50"),
+            range(13, "upstream.idle-timeout-s = 0", "1 to 3600 seconds"),
+            range(14, "upstream.max-age-s = 3601", "10 to 3600 seconds"),
+            range(15, "upstream.info-interval-s = 1", "5 to 1800 seconds"),
+            format!(
+                "{section}16: upstream.same-source-retry = 1: wrong type; write true or false, \
+                 without quotes"
+            ),
+            format!(
+                "{section}17: upstream.attemps: unknown key; take it out, or see the manual for \
+                 the keys of this section"
+            ),
+        ]
+    );
 }
 
 #[test]

@@ -17,11 +17,7 @@ use crate::error::ExchangeError;
 use crate::health::Event;
 use crate::names::TooManyNames;
 use crate::source::Source;
-use crate::upstream::{Class, Connection, UpstreamError};
-
-/// Whether a Fixed Key Request may be repeated to the *same* source when a kept-alive connection
-/// turns out to have died (pool design §3.4).
-const SAME_SOURCE_RETRY: bool = true;
+use crate::upstream::{Class, Connection, Slot, UpstreamError};
 
 /// NTP's own port; below 1024 no other is allowed in an answer, lest users be sent against
 /// somebody else's service.
@@ -30,6 +26,7 @@ const NTP_PORT: u16 = 123;
 /// The state from which keys are sent: to one source, which is fixed.
 pub(crate) struct Committed {
     source: Arc<Source>,
+    slot: Slot,
     connection: Connection,
     negotiated: Negotiated,
     request: FixedKeyRequest,
@@ -46,6 +43,7 @@ impl Committed {
     pub(super) fn new(candidate: Candidate, keys: SessionKeys) -> Self {
         let Candidate {
             source,
+            slot,
             connection,
             negotiated,
             phrasing,
@@ -61,6 +59,7 @@ impl Committed {
                 phrasing.modern,
             ),
             source,
+            slot,
             connection,
             negotiated,
         }
@@ -102,6 +101,7 @@ impl Exchange<Committed> {
     async fn ask(self, report: &mut Report) -> Result<KeyExchangeResponse, UpstreamError> {
         let Committed {
             source,
+            slot: _slot,
             connection,
             negotiated,
             request,
@@ -110,7 +110,7 @@ impl Exchange<Committed> {
         let sent = Instant::now();
         let answered = match send(connection, &request).await {
             Err(UpstreamError::ClosedUnanswered)
-                if SAME_SOURCE_RETRY
+                if source.policy().same_source_retry
                     && reused
                     && self
                         .budget

@@ -37,6 +37,15 @@ pub(crate) struct Exchange<S> {
     state: S,
 }
 
+/// What an exchange may choose from.
+#[derive(Clone, Copy)]
+pub(crate) struct Sources<'a> {
+    /// All sources of the pool.
+    pub(crate) all: &'a [Arc<Source>],
+    /// How many of them may be tried.
+    pub(crate) attempts: usize,
+}
+
 /// Runs a whole exchange: from the user's request to the answer for the user.
 ///
 /// Whatever the outcome, it is decided by [`Budget::answer_by`].
@@ -46,7 +55,7 @@ pub(crate) struct Exchange<S> {
 pub(crate) async fn run(
     request: &KeyExchangeRequest,
     exporter: impl ExportKeys,
-    sources: &[Arc<Source>],
+    sources: Sources<'_>,
     budget: Budget,
     report: &mut Report,
 ) -> Result<KeyExchangeResponse, ExchangeError> {

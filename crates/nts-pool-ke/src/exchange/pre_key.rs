@@ -9,17 +9,14 @@ use nts_proto::ke::request::KeyExchangeRequest;
 use nts_proto::ke::response::Refusal;
 use tokio::time::{Instant, timeout_at};
 
-use super::{Committed, Exchange, Report};
+use super::{Committed, Exchange, Report, Sources};
 use crate::budget::Budget;
 use crate::error::ExchangeError;
 use crate::health::Event;
 use crate::names::DeniedNames;
 use crate::select::{self, Pick, Standing};
 use crate::source::Source;
-use crate::upstream::{Connection, Phrasing, UpstreamError};
-
-/// So many sources are tried in one exchange.
-const MOST_CANDIDATES: usize = 3;
+use crate::upstream::{Connection, Phrasing, Slot, UpstreamError};
 
 /// The user's TLS connection as a giver of keys. It gives them once: it is consumed.
 pub(crate) trait ExportKeys {
@@ -35,6 +32,8 @@ pub(crate) struct PreKey<'a, E> {
     request: &'a KeyExchangeRequest,
     exporter: E,
     sources: &'a [Arc<Source>],
+    /// So many sources are tried.
+    attempts: usize,
     denied: DeniedNames,
     /// By position in `sources`: why it is not to be picked (again).
     excluded: Vec<Option<Excluded>>,
@@ -44,7 +43,7 @@ pub(crate) struct PreKey<'a, E> {
 enum Excluded {
     /// It was tried and failed, or is being tried.
     Tried,
-    /// It was given little time, and was not ready within it.
+    /// It was given little time, and was not ready or had no free slot within it.
     Slow,
     /// It shares nothing with the user's offer.
     Mismatch(Refusal),
@@ -64,6 +63,7 @@ enum Trial {
 /// A source that is ready for keys: what it supports is known, the connection stands.
 pub(crate) struct Candidate {
     pub(super) source: Arc<Source>,
+    pub(super) slot: Slot,
     pub(super) connection: Connection,
     pub(super) negotiated: Negotiated,
     pub(super) phrasing: Phrasing,
@@ -84,7 +84,7 @@ impl<'a, E: ExportKeys> Exchange<PreKey<'a, E>> {
     pub(super) fn new(
         request: &'a KeyExchangeRequest,
         exporter: E,
-        sources: &'a [Arc<Source>],
+        sources: Sources<'a>,
         budget: Budget,
     ) -> Result<Self, ExchangeError> {
         if !request.protocols.contains(&ProtocolId::Ntpv4) {
@@ -93,9 +93,10 @@ impl<'a, E: ExportKeys> Exchange<PreKey<'a, E>> {
         let state = PreKey {
             request,
             exporter,
-            sources,
+            sources: sources.all,
+            attempts: sources.attempts,
             denied: DeniedNames::new(&request.denied),
-            excluded: vec![None; sources.len()],
+            excluded: vec![None; sources.all.len()],
         };
         Ok(Self { budget, state })
     }
@@ -103,7 +104,7 @@ impl<'a, E: ExportKeys> Exchange<PreKey<'a, E>> {
     /// Tries sources until one is ready for keys.
     ///
     /// # Errors
-    /// When no source is left, three have failed, or the time is over.
+    /// When no source is left, as many as may be tried have failed, or the time is over.
     pub(super) async fn find_candidate(
         &mut self,
         report: &mut Report,
@@ -111,7 +112,7 @@ impl<'a, E: ExportKeys> Exchange<PreKey<'a, E>> {
         let started = Instant::now();
         let mut last_failure = None;
         let mut tried = 0;
-        while tried < MOST_CANDIDATES {
+        while tried < self.state.attempts {
             if Instant::now() >= self.budget.answer_by() {
                 return Err(ExchangeError::BeforeKeysTimeout);
             }
@@ -124,7 +125,7 @@ impl<'a, E: ExportKeys> Exchange<PreKey<'a, E>> {
             let source = Arc::clone(&self.state.sources[pick.index]);
             self.state.excluded[pick.index] = Some(Excluded::Tried);
             let trial = match others {
-                _ if tried + 1 == MOST_CANDIDATES => Trial::Last,
+                _ if tried + 1 == self.state.attempts => Trial::Last,
                 others => others,
             };
             match self.prepare(&source, trial).await {
@@ -141,7 +142,10 @@ impl<'a, E: ExportKeys> Exchange<PreKey<'a, E>> {
                     report.picks.push(pick.tier);
                     report.asked.push((Arc::clone(&source), Err(error.class())));
                     note_failure(&source, &error);
-                    let slow = matches!(error, UpstreamError::TimedOut | UpstreamError::NoTime);
+                    let slow = matches!(
+                        error,
+                        UpstreamError::TimedOut | UpstreamError::NoTime | UpstreamError::Full
+                    );
                     if trial == Trial::Short && slow {
                         self.state.excluded[pick.index] = Some(Excluded::Slow);
                     }
@@ -164,6 +168,11 @@ impl<'a, E: ExportKeys> Exchange<PreKey<'a, E>> {
             Trial::Long => self.budget.trial_until(started, None),
             Trial::Last => self.budget.last_trial_until(started),
         };
+        let slot = timeout_at(until, source.slots.take()).await;
+        let slot = slot.ok().flatten();
+        let slot = slot.ok_or(NotReady::Failed(UpstreamError::Full))?;
+        // Waiting for others is nothing that the source could be blamed for.
+        let started = Instant::now();
         let ready = async {
             let known = source.board.learn().await.map_err(NotReady::Failed)?;
             let negotiated =
@@ -174,6 +183,7 @@ impl<'a, E: ExportKeys> Exchange<PreKey<'a, E>> {
             };
             Ok(Candidate {
                 source: Arc::clone(source),
+                slot,
                 connection,
                 negotiated,
                 phrasing: known.phrasing,
@@ -204,12 +214,20 @@ impl<'a, E: ExportKeys> Exchange<PreKey<'a, E>> {
 }
 
 impl<E> PreKey<'_, E> {
-    /// The next source to try, and how much time it deserves in view of the others.
+    /// The next source to try, and how much time it deserves in view of the others. One without a
+    /// free slot is only tried when all are so.
     fn pick(&self) -> Option<(Pick, Trial)> {
+        self.pick_of(|source| source.slots.is_free())
+            .or_else(|| self.pick_of(|_| true))
+    }
+
+    fn pick_of(&self, may_be_picked: impl Fn(&Source) -> bool) -> Option<(Pick, Trial)> {
         let now = Instant::now();
         let standings: Vec<_> = std::iter::zip(self.sources, &self.excluded)
             .map(|(source, excluded)| Standing {
-                excluded: excluded.is_some() || self.is_mismatch(source, now),
+                excluded: excluded.is_some()
+                    || !may_be_picked(source)
+                    || self.is_mismatch(source, now),
                 ..source.standing(&self.denied, now)
             })
             .collect();
@@ -266,8 +284,9 @@ impl<E> PreKey<'_, E> {
 
 /// Remembers that the source failed, and has its keeper look after it soon.
 fn note_failure(source: &Source, error: &UpstreamError) {
-    // What the keeper found out itself it has counted itself.
-    if !matches!(error, UpstreamError::CheckFailed(_)) {
+    // What the keeper found out itself it has counted itself; of a source without a free slot
+    // nothing was found out.
+    if !matches!(error, UpstreamError::CheckFailed(_) | UpstreamError::Full) {
         source.failed(Event::FailedBeforeKeys, error.class());
         source.board.want_check();
     }

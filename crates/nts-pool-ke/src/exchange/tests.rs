@@ -8,10 +8,11 @@ use nts_proto::ke::negotiation::Negotiated;
 use nts_proto::ke::response::Refusal;
 use rand::seq::IndexedRandom as _;
 use rand::{RngExt as _, SeedableRng as _, rngs::StdRng};
+use tokio::task::JoinSet;
 use tokio::time::Instant;
 
 use super::*;
-use crate::config::SourceConfig;
+use crate::config::{SourceConfig, UpstreamConfig};
 use crate::names::DeniedNames;
 use crate::select::Tier;
 use crate::testing::{
@@ -40,7 +41,7 @@ async fn exchange(
 ) -> (Result<KeyExchangeResponse, ExchangeError>, Report) {
     let mut report = Report::default();
     let budget = budget(PLENTY);
-    let result = run(request, KeysOf(7), &pool.sources, budget, &mut report).await;
+    let result = run(request, KeysOf(7), pool.choice(), budget, &mut report).await;
     (result, report)
 }
 
@@ -261,7 +262,7 @@ async fn a_silent_source_costs_no_more_than_the_budget() {
     let result = run(
         &request,
         KeysOf(7),
-        &pool.sources,
+        pool.choice(),
         budget(SECOND),
         &mut report,
     )
@@ -269,6 +270,69 @@ async fn a_silent_source_costs_no_more_than_the_budget() {
     assert!(matches!(after_keys(result), UpstreamError::TimedOut));
     assert!(started.elapsed() >= SECOND * 9 / 10);
     assert_eq!(source.keys().len(), 1);
+}
+
+/// A pool whose sources make cookies, with at most so many exchanges at once.
+async fn small_pool(limits: &[usize], answer: Answer) -> (Vec<TestSource>, TestPool) {
+    let authority = Authority::new();
+    let scripts = vec![Script::answering([answer]); limits.len()];
+    let sources = sources(&authority, scripts).await;
+    let configs = std::iter::zip(&sources, limits).map(|(source, limit)| {
+        let mut config = source.config();
+        config.max_concurrency = Some(*limit);
+        config
+    });
+    let pool = TestPool::new(&authority, configs.collect());
+    pool.settle().await;
+    (sources, pool)
+}
+
+#[tokio::test]
+async fn a_source_without_a_free_slot_is_not_picked() {
+    let (sources, pool) = small_pool(&[1, 8], Answer::Cookies).await;
+    let slot = pool.sources[0].slots.take().await;
+    for _ in 0..20 {
+        let (result, report) = exchange(&pool, &ordinary_request()).await;
+        assert!(result.is_ok());
+        assert_eq!(report.failovers(), 0);
+    }
+    assert_eq!(sources[0].keys().len(), 0);
+    drop(slot);
+    while sources[0].keys().is_empty() {
+        assert!(exchange(&pool, &ordinary_request()).await.0.is_ok());
+    }
+}
+
+#[tokio::test]
+async fn users_wait_for_a_slot_when_there_is_no_other_source() {
+    let (sources, pool) = small_pool(&[1], Answer::Cookies).await;
+    let pool = Arc::new(pool);
+    let mut users = JoinSet::new();
+    for _ in 0..20 {
+        let pool = Arc::clone(&pool);
+        users.spawn(async move { exchange(&pool, &ordinary_request()).await.0.is_ok() });
+    }
+    assert_eq!(users.join_all().await, [true; 20]);
+    assert_eq!(sources[0].keys().len(), 20);
+    // One after the other, all on the connection of the check; the question for names had its own.
+    assert!(sources[0].seen.lock().unwrap().connections <= 2);
+}
+
+#[tokio::test]
+async fn nobody_is_to_blame_when_all_slots_are_taken_for_too_long() {
+    let (sources, pool) = small_pool(&[1], Answer::Cookies).await;
+    let _slot = pool.sources[0].slots.take().await;
+    let mut report = Report::default();
+    let request = ordinary_request();
+    let budget = budget(SECOND / 5);
+    let result = run(&request, KeysOf(7), pool.choice(), budget, &mut report).await;
+    assert!(matches!(
+        result,
+        Err(ExchangeError::BeforeKeys(UpstreamError::Full))
+    ));
+    assert_eq!(sources[0].keys().len(), 0);
+    let standing = pool.sources[0].standing(&DeniedNames::new(&[]), Instant::now());
+    assert!(!standing.aside);
 }
 
 /// Else one user could have every distant source set aside, and so choose for all the others.
@@ -279,11 +343,47 @@ async fn a_source_is_not_to_blame_for_a_user_who_used_up_the_time() {
     let late = Budget::new(Instant::now() + SECOND / 3, SECOND);
     let mut report = Report::default();
     let request = ordinary_request();
-    let result = run(&request, KeysOf(7), &pool.sources, late, &mut report).await;
+    let result = run(&request, KeysOf(7), pool.choice(), late, &mut report).await;
     assert!(matches!(after_keys(result), UpstreamError::NoTime));
     assert_eq!(source.keys().len(), 1);
     let standing = pool.sources[0].standing(&DeniedNames::new(&[]), Instant::now());
     assert!(!standing.aside);
+}
+
+#[tokio::test]
+async fn no_more_sources_are_tried_than_may_be() {
+    let authority = Authority::new();
+    let mut dead = Vec::new();
+    for _ in 0..4 {
+        dead.push(SourceConfig::new("127.0.0.1", closed_port().await).unwrap());
+    }
+    for attempts in 1..=5 {
+        let policy = UpstreamConfig {
+            attempts,
+            ..UpstreamConfig::default()
+        };
+        let pool = TestPool::with_policy(&authority, dead.clone(), policy);
+        let (result, report) = exchange(&pool, &ordinary_request()).await;
+        assert!(matches!(result, Err(ExchangeError::BeforeKeys(_))));
+        assert_eq!(report.asked.len(), attempts.min(4));
+    }
+}
+
+#[tokio::test]
+async fn the_same_source_is_not_asked_again_where_that_is_switched_off() {
+    let authority = Authority::new();
+    let script = Script::answering([Answer::Close, Answer::Cookies]);
+    let source = sources(&authority, vec![script]).await.remove(0);
+    let policy = UpstreamConfig {
+        same_source_retry: false,
+        ..UpstreamConfig::default()
+    };
+    let pool = TestPool::with_policy(&authority, vec![source.config()], policy);
+    let (result, report) = exchange(&pool, &ordinary_request()).await;
+    let error = after_keys(result);
+    assert!(matches!(error, UpstreamError::ClosedUnanswered), "{error}");
+    assert_eq!(report.same_source_retry, None);
+    assert_eq!(source.keys().len(), 1);
 }
 
 #[tokio::test]
@@ -456,7 +556,7 @@ async fn keys_reach_at_most_one_source() {
         let result = run(
             &request,
             KeysOf(user),
-            &pool.sources,
+            pool.choice(),
             budget(PLENTY),
             &mut report,
         )

@@ -11,7 +11,7 @@ use tokio::net::TcpStream;
 use tokio_rustls::client::TlsStream;
 
 use super::*;
-use crate::config::{ObservabilityConfig, SourceConfig, TlsConfig, TlsFiles};
+use crate::config::{ObservabilityConfig, SourceConfig, TlsConfig, TlsFiles, UpstreamConfig};
 use crate::testing::{
     Answer, Authority, Script, TestSource, closed_port, cookies, ordinary_request,
 };
@@ -31,6 +31,7 @@ impl Lab {
         let config = Config {
             listen: vec!["127.0.0.1:0".parse().unwrap()],
             sources: sources.into(),
+            upstream: UpstreamConfig::default(),
             key_exchange_timeout: timeout,
             tls: TlsConfig {
                 upstream_identity: identity.clone(),

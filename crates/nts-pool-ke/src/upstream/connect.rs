@@ -28,8 +28,6 @@ const STAGGER: Duration = Duration::from_millis(150);
 const MOST_ADDRESSES: usize = 8;
 /// Silence on a kept-alive connection after which the system looks whether anyone is there.
 const TCP_KEEPALIVE: Duration = Duration::from_secs(60);
-/// A connection's age limit, give or take a tenth so that not all are renewed at once.
-const LIFETIME_SECONDS: std::ops::RangeInclusive<u64> = 3240..=3960;
 
 /// Everything needed to connect to one source.
 pub(crate) struct Connector {
@@ -37,6 +35,7 @@ pub(crate) struct Connector {
     look_ups: LookUps,
     name: Option<ServerName<'static>>,
     port: u16,
+    max_age: Duration,
 }
 
 /// A new connection and how long the way there and back takes.
@@ -49,13 +48,19 @@ pub(crate) struct Connected {
 
 impl Connector {
     /// A connector to `name`, whose certificate has to be good for that very name. Without a name
-    /// nothing is ever connected to.
-    pub(crate) fn new(tls: &ClientConfig, name: Option<ServerName<'static>>, port: u16) -> Self {
+    /// nothing is ever connected to. Connections get as old as `max_age`, give or take a tenth.
+    pub(crate) fn new(
+        tls: &ClientConfig,
+        name: Option<ServerName<'static>>,
+        port: u16,
+        max_age: Duration,
+    ) -> Self {
         Self {
             sessions: Sessions::new(tls, Instant::now()),
             look_ups: LookUps::new(),
             name,
             port,
+            max_age,
         }
     }
 
@@ -76,7 +81,8 @@ impl Connector {
         let stream = tls::connect(tls, name.clone(), QuickAckStream::new(tcp))
             .await
             .map_err(UpstreamError::Handshake)?;
-        let lifetime = Duration::from_secs(rand::rng().random_range(LIFETIME_SECONDS));
+        // So that not all are renewed at once.
+        let lifetime = self.max_age.mul_f64(rand::rng().random_range(0.9..=1.1));
         Ok(Connected {
             connection: Connection::new(stream, Instant::now(), lifetime),
             round_trip,

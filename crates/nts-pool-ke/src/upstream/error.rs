@@ -41,6 +41,9 @@ pub(crate) enum UpstreamError {
     /// The connection failed within TLS after the handshake.
     #[error("the connection failed: {0}")]
     Connection(io::Error),
+    /// As many exchanges with it are under way as there may be, and none ended in time.
+    #[error("it has as many exchanges at the same time as it may have")]
+    Full,
     /// The answer is no NTS-KE message.
     #[error("its answer is malformed: {0}")]
     Malformed(#[from] ParseError),
@@ -108,7 +111,7 @@ impl UpstreamError {
     /// Whose fault it is.
     pub(crate) fn class(&self) -> Class {
         match self {
-            Self::Local(_) | Self::NoTime => Class::Local,
+            Self::Local(_) | Self::NoTime | Self::Full => Class::Local,
             Self::Resolve(_)
             | Self::Connect(_)
             | Self::TimedOut

@@ -10,25 +10,33 @@ use tokio::time::Instant;
 
 use super::connection::Connection;
 
-/// So many connections wait for one source; sources keep a few dozen open for all their pools.
-const MOST_IDLE: usize = 8;
-/// A connection that has waited longer is not used any more.
-const IDLE_LIMIT: Duration = Duration::from_secs(300);
-
 /// A stack of idle connections, oldest first.
-#[derive(Debug, Default)]
+#[derive(Debug)]
 pub(crate) struct IdlePool {
+    /// So many connections wait at most.
+    most: usize,
+    /// A connection that has waited longer is not used any more.
+    limit: Duration,
     connections: Mutex<Vec<Connection>>,
 }
 
 impl IdlePool {
+    /// An empty one for at most so many connections that wait at most so long.
+    pub(crate) fn new(most: usize, limit: Duration) -> Self {
+        Self {
+            most,
+            limit,
+            connections: Mutex::default(),
+        }
+    }
+
     /// Takes the connection that was parked last, if it is still good.
     ///
     /// Good means: young enough, and nothing readable on it. Others are dropped on the way.
     pub(crate) fn take(&self, now: Instant) -> Option<Connection> {
         loop {
             let mut connection = self.lock().pop()?;
-            if !is_over(&connection, now) && connection.is_quiet() {
+            if !self.is_over(&connection, now) && connection.is_quiet() {
                 return Some(connection);
             }
         }
@@ -40,7 +48,7 @@ impl IdlePool {
     pub(crate) fn park(&self, connection: Connection) -> Option<Connection> {
         let mut connections = self.lock();
         connections.push(connection);
-        (connections.len() > MOST_IDLE).then(|| connections.remove(0))
+        (connections.len() > self.most).then(|| connections.remove(0))
     }
 
     /// Parks a fresh connection in place of the oldest one, which is given back together with all
@@ -48,7 +56,7 @@ impl IdlePool {
     pub(crate) fn renew(&self, fresh: Option<Connection>, now: Instant) -> Vec<Connection> {
         let mut connections = self.lock();
         let mut gone: Vec<_> = connections
-            .extract_if(.., |connection| is_over(connection, now))
+            .extract_if(.., |connection| self.is_over(connection, now))
             .collect();
         if let Some(fresh) = fresh {
             if !connections.is_empty() {
@@ -56,6 +64,8 @@ impl IdlePool {
             }
             connections.push(fresh);
         }
+        let surplus = connections.len().saturating_sub(self.most);
+        gone.extend(connections.drain(..surplus));
         gone
     }
 
@@ -69,13 +79,13 @@ impl IdlePool {
         self.lock().len()
     }
 
+    fn is_over(&self, connection: &Connection, now: Instant) -> bool {
+        now >= connection.retire_at() || now >= connection.idle_since() + self.limit
+    }
+
     fn lock(&self) -> MutexGuard<'_, Vec<Connection>> {
         self.connections
             .lock()
             .unwrap_or_else(PoisonError::into_inner)
     }
-}
-
-fn is_over(connection: &Connection, now: Instant) -> bool {
-    now >= connection.retire_at() || now >= connection.idle_since() + IDLE_LIMIT
 }

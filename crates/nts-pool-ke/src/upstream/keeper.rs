@@ -17,9 +17,7 @@ use crate::health::Event;
 use crate::metrics::Metrics;
 use crate::source::Source;
 
-/// From one good check to the next.
-const INTERVAL: Duration = Duration::from_secs(60);
-/// From the first failed check to the next; doubles up to [`INTERVAL`].
+/// From the first failed check to the next; doubles up to the interval of good ones.
 const FIRST_RETRY: Duration = Duration::from_secs(2);
 /// A check has to be over by then.
 const CHECK_LIMIT: Duration = Duration::from_secs(5);
@@ -81,16 +79,17 @@ impl Keeper {
         };
         let counted = outcome.as_ref().map(|_| ());
         self.metrics.source_checked(&self.source, counted);
+        let interval = self.source.policy().info_interval;
         let pause = match outcome {
             Ok(findings) => {
                 self.failures = 0;
                 self.take_in(findings).await;
-                INTERVAL
+                interval
             }
             Err(error) => {
                 self.note_failure(&error).await;
                 let doublings = self.failures.saturating_sub(1).min(16);
-                INTERVAL.min(FIRST_RETRY * (1 << doublings))
+                interval.min(FIRST_RETRY * (1 << doublings))
             }
         };
         // Give or take a fifth, so that the sources' checks spread out.

@@ -13,6 +13,7 @@ pub(crate) mod keeper;
 mod knowledge;
 mod look_up;
 mod sessions;
+mod slots;
 
 pub(crate) use connect::Connector;
 pub(crate) use connection::Connection;
@@ -21,3 +22,4 @@ pub(crate) use dialect::Phrasing;
 pub(crate) use error::{Class, UpstreamError};
 pub(crate) use idle::IdlePool;
 pub(crate) use knowledge::Board;
+pub(crate) use slots::{Slot, Slots};

@@ -21,8 +21,15 @@ fn sources(count: u16) -> Vec<Arc<Source>> {
     let tls = tls::client_config(&Authority::new().trust(), None);
     let source = |port| SourceConfig::new("127.0.0.1", port).unwrap();
     (1..=count)
-        .map(|port| Arc::new(Source::new(source(port), &tls)))
+        .map(|port| Arc::new(Source::new(source(port), Arc::default(), &tls)))
         .collect()
+}
+
+fn of(sources: &[Arc<Source>]) -> Sources<'_> {
+    Sources {
+        all: sources,
+        attempts: 3,
+    }
 }
 
 fn set_aside(source: &Source) {
@@ -36,7 +43,7 @@ fn exchange<'a>(
     sources: &'a [Arc<Source>],
 ) -> Exchange<PreKey<'a, NoKeys>> {
     let budget = budget(Duration::from_secs(1));
-    Exchange::new(request, NoKeys, sources, budget).unwrap_or_else(|error| panic!("{error}"))
+    Exchange::new(request, NoKeys, of(sources), budget).unwrap_or_else(|error| panic!("{error}"))
 }
 
 #[test]
@@ -80,7 +87,7 @@ async fn without_time_no_source_is_tried() {
     let request = ordinary_request();
     let sources = sources(1);
     let budget = budget(Duration::ZERO);
-    let exchange = Exchange::new(&request, NoKeys, &sources, budget);
+    let exchange = Exchange::new(&request, NoKeys, of(&sources), budget);
     let mut exchange = exchange.unwrap_or_else(|error| panic!("{error}"));
     let mut report = Report::default();
     let found = exchange.find_candidate(&mut report).await;
