@@ -17,7 +17,7 @@ use crate::config::Config;
 use crate::metrics::{Metrics, show_certificates};
 use crate::server::Front;
 use crate::source::{Source, State};
-use crate::upstream::keeper;
+use crate::upstream::{Means, SystemResolver, keeper};
 
 /// Users at the same time. A process usually has 1024 descriptors, and each user may need a second
 /// one towards a source.
@@ -55,9 +55,13 @@ impl Pool {
         let addresses = listeners.iter().filter_map(local_address).collect();
         let metrics_address = metrics_listener.as_ref().and_then(local_address);
 
-        let client = tls::client_config(&config.tls.trust, Some(&config.tls.upstream_identity));
-        let policy = Arc::new(config.upstream);
-        let new_source = |source| Arc::new(Source::new(source, Arc::clone(&policy), &client));
+        let attempts = config.upstream.attempts;
+        let means = Arc::new(Means {
+            policy: config.upstream,
+            tls: tls::client_config(&config.tls.trust, Some(&config.tls.upstream_identity)),
+            resolver: Arc::new(SystemResolver::default()),
+        });
+        let new_source = |source| Arc::new(Source::new(source, Arc::clone(&means)));
         let sources: Vec<_> = config.sources.sources.into_iter().map(new_source).collect();
         let registry = Registry::new();
         let metrics = Arc::new(Metrics::new(registry.clone(), &sources));
@@ -82,7 +86,7 @@ impl Pool {
         let front = Arc::new(Front {
             tls: tls::server_config(&config.tls.identity, ClientCertificates::Ignore),
             sources,
-            attempts: policy.attempts,
+            attempts,
             timeout: config.key_exchange_timeout,
             metrics,
         });

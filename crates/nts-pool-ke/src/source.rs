@@ -16,13 +16,13 @@ use crate::names::{DeniedNames, KnownNames, TooManyNames};
 use crate::round_trip::RoundTrip;
 use crate::select::Standing;
 use crate::upstream::{
-    Board, Class, Connection, Connector, Dialect, IdlePool, Slots, UpstreamError,
+    Board, Class, Connection, Connector, Dialect, IdlePool, Means, Slots, UpstreamError,
 };
 
 /// A configured time source and its state.
 pub(crate) struct Source {
     config: SourceConfig,
-    policy: Arc<UpstreamConfig>,
+    means: Arc<Means>,
     label: String,
     connector: Connector,
     /// What the source supports.
@@ -64,30 +64,26 @@ impl State {
 
 impl Source {
     /// A source of which nothing is known yet.
-    pub(crate) fn new(
-        config: SourceConfig,
-        policy: Arc<UpstreamConfig>,
-        tls: &rustls::ClientConfig,
-    ) -> Self {
-        let slots = config.max_concurrency;
-        let name = config.server_name().cloned();
+    pub(crate) fn new(config: SourceConfig, means: Arc<Means>) -> Self {
+        let policy = &means.policy;
+        let concurrency = config.max_concurrency;
         Self {
             label: config.id(),
-            connector: Connector::new(tls, name, config.port(), policy.max_age),
+            connector: Connector::new(&config, Arc::clone(&means)),
             board: Board::default(),
             idle: IdlePool::new(policy.idle_per_source, policy.idle_timeout),
-            slots: Slots::new(slots.unwrap_or(policy.source_concurrency)),
+            slots: Slots::new(concurrency.unwrap_or(policy.source_concurrency)),
             round_trip: RoundTrip::default(),
             names: Mutex::new(KnownNames::new(config.domain(), &config.ntp_names)),
             health: Mutex::default(),
             config,
-            policy,
+            means,
         }
     }
 
     /// How all sources are dealt with.
     pub(crate) fn policy(&self) -> &UpstreamConfig {
-        &self.policy
+        &self.means.policy
     }
 
     /// The configured id, for logs and metrics.

@@ -2,7 +2,9 @@
 //! and loopback ports.
 
 use std::collections::VecDeque;
-use std::net::SocketAddr;
+use std::io;
+use std::net::{IpAddr, SocketAddr};
+use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
@@ -31,7 +33,7 @@ use crate::config::{SourceConfig, UpstreamConfig};
 use crate::exchange::Sources;
 use crate::metrics::Metrics;
 use crate::source::Source;
-use crate::upstream::keeper;
+use crate::upstream::{Answer as Found, Means, Resolve, SystemResolver, keeper};
 
 /// A certificate authority of its own.
 pub(crate) struct Authority(CertifiedIssuer<'static, KeyPair>);
@@ -384,11 +386,13 @@ impl TestPool {
         sources: Vec<SourceConfig>,
         policy: UpstreamConfig,
     ) -> Self {
-        let policy = Arc::new(policy);
-        let client = tls::client_config(&authority.trust(), None);
+        Self::with_means(sources, &means(authority, policy))
+    }
+
+    pub(crate) fn with_means(sources: Vec<SourceConfig>, means: &Arc<Means>) -> Self {
         let sources: Vec<_> = sources
             .into_iter()
-            .map(|config| Arc::new(Source::new(config, Arc::clone(&policy), &client)))
+            .map(|config| Arc::new(Source::new(config, Arc::clone(means))))
             .collect();
         let metrics = Arc::new(Metrics::new(Default::default(), &sources));
         let mut keepers = JoinSet::new();
@@ -397,7 +401,7 @@ impl TestPool {
         }
         Self {
             sources,
-            attempts: policy.attempts,
+            attempts: means.policy.attempts,
             _keepers: keepers,
         }
     }
@@ -417,6 +421,68 @@ impl TestPool {
                 .await
                 .unwrap();
         }
+    }
+}
+
+/// What connections to sources need that trust this authority.
+pub(crate) fn means(authority: &Authority, policy: UpstreamConfig) -> Arc<Means> {
+    means_with(authority, policy, Arc::new(SystemResolver::default()))
+}
+
+/// The same with another resolver.
+pub(crate) fn means_with(
+    authority: &Authority,
+    policy: UpstreamConfig,
+    resolver: Arc<dyn Resolve>,
+) -> Arc<Means> {
+    Arc::new(Means {
+        policy,
+        tls: tls::client_config(&authority.trust(), None),
+        resolver,
+    })
+}
+
+/// A resolver that says what it is told to, the same for every name.
+#[derive(Debug, Default)]
+pub(crate) struct TestResolver {
+    /// `None`: it says nothing at all.
+    answer: Mutex<Option<Result<Vec<IpAddr>, io::ErrorKind>>>,
+    /// How often it was asked.
+    pub(crate) asked: AtomicUsize,
+}
+
+impl TestResolver {
+    pub(crate) fn finding(addresses: &[&str]) -> Arc<Self> {
+        let resolver = Self::default();
+        resolver.find(addresses);
+        Arc::new(resolver)
+    }
+
+    pub(crate) fn find(&self, addresses: &[&str]) {
+        let found = addresses.iter().map(|text| text.parse().unwrap());
+        *self.answer.lock().unwrap() = Some(Ok(found.collect()));
+    }
+
+    pub(crate) fn fail(&self) {
+        *self.answer.lock().unwrap() = Some(Err(io::ErrorKind::TimedOut));
+    }
+
+    pub(crate) fn be_silent(&self) {
+        *self.answer.lock().unwrap() = None;
+    }
+}
+
+impl Resolve for TestResolver {
+    fn resolve(&self, _: &str, port: u16) -> Found {
+        self.asked.fetch_add(1, Ordering::SeqCst);
+        let answer = self.answer.lock().unwrap().clone();
+        Box::pin(async move {
+            let Some(answer) = answer else {
+                return std::future::pending().await;
+            };
+            let with_port = |address| SocketAddr::new(address, port);
+            Ok(answer?.into_iter().map(with_port).collect())
+        })
     }
 }
 

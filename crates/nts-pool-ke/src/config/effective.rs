@@ -80,6 +80,9 @@ impl fmt::Display for SourceConfig {
         if let Some(limit) = self.max_concurrency {
             write!(f, ", max-concurrency = {limit}")?;
         }
+        if let Some(allow) = self.allow_private {
+            write!(f, ", allow-private = {allow}")?;
+        }
         f.write_str(" }")
     }
 }
@@ -93,7 +96,9 @@ impl fmt::Display for UpstreamConfig {
         writeln!(f, "idle-timeout-s = {}", self.idle_timeout.as_secs())?;
         writeln!(f, "max-age-s = {}", self.max_age.as_secs())?;
         writeln!(f, "info-interval-s = {}", self.info_interval.as_secs())?;
-        writeln!(f, "same-source-retry = {}\n", self.same_source_retry)
+        writeln!(f, "same-source-retry = {}", self.same_source_retry)?;
+        let deny = self.deny_private_addresses;
+        writeln!(f, "deny-private-addresses = {deny}\n")
     }
 }
 

@@ -40,6 +40,8 @@ pub struct SourceConfig {
     pub ntp_names: Vec<NtpServerName>,
     /// Exchanges with it at the same time; `None`: as many as with any source.
     pub max_concurrency: Option<usize>,
+    /// Whether it may have an address of a private network; `None`: what is said for all.
+    pub allow_private: Option<bool>,
 }
 
 impl SourceConfig {
@@ -62,6 +64,7 @@ impl SourceConfig {
             dialect: Dialect::default(),
             ntp_names: Vec::new(),
             max_concurrency: None,
+            allow_private: None,
         }
     }
 
@@ -136,6 +139,7 @@ pub(super) fn read(section: &Section<'_>) -> Option<SourceConfig> {
     let dialect = section.or("dialect", Dialect::default());
     let ntp_names = read_ntp_names(section);
     let max_concurrency = read_max_concurrency(section);
+    let allow_private = section.optional("allow-private");
     let (auth_token, auth_token_path) = read_token(section);
     if auth_token.is_some() && dialect == Dialect::DraftMtls {
         section.warning(
@@ -152,6 +156,7 @@ pub(super) fn read(section: &Section<'_>) -> Option<SourceConfig> {
         dialect,
         ntp_names,
         max_concurrency,
+        allow_private,
         ..SourceConfig::at(domain?, port?.get())
     })
 }

@@ -154,7 +154,7 @@ fn the_effective_configuration_names_every_key_and_no_secret() {
     files.write("client.key", &client.key, 0o600);
     let sources = format!(
         r#"{{ id = "A.test:8081", domain = "A.test", port = 8081, weight = 7, auth-token = "{GOOD_TOKEN}" }},
-{{ domain = "2001:db8::1", auth-token-path = "DIR/token", dialect = "draft-token", max-concurrency = 20,
+{{ domain = "2001:db8::1", auth-token-path = "DIR/token", dialect = "draft-token", max-concurrency = 20, allow-private = false,
     id = "second", ntp-names = ["ntp.b.test.", "2001:DB8::2"] }},"#
     );
     let text = with_sources(
@@ -167,6 +167,7 @@ attempts = 2
 idle-per-source = 0
 info-interval-s = 30
 same-source-retry = false
+deny-private-addresses = true
 [observability]
 log-level = "debug"
 log-format = "json"
@@ -188,7 +189,7 @@ upstream-private-key-path = "DIR/client.key"
 key-exchange-timeout-ms = 5000
 key-exchange-servers = [
     { id = "A.test:8081", domain = "A.test", port = 8081, weight = 7, auth-token = "<redacted>", dialect = "auto" },
-    { id = "second", domain = "2001:db8::1", port = 4460, weight = 1, auth-token-path = "DIR/token", dialect = "draft-token", ntp-names = ["ntp.b.test", "2001:db8::2"], max-concurrency = 20 },
+    { id = "second", domain = "2001:db8::1", port = 4460, weight = 1, auth-token-path = "DIR/token", dialect = "draft-token", ntp-names = ["ntp.b.test", "2001:db8::2"], max-concurrency = 20, allow-private = false },
 ]
 
 [upstream]
@@ -199,6 +200,7 @@ idle-timeout-s = 300
 max-age-s = 3600
 info-interval-s = 30
 same-source-retry = false
+deny-private-addresses = true
 
 [observability]
 log-level = "debug"

@@ -25,6 +25,9 @@ pub struct UpstreamConfig {
     /// Whether a request with keys is repeated to the *same* source when a kept-alive connection
     /// turns out to have died.
     pub same_source_retry: bool,
+    /// Whether addresses of private networks are not connected to, unless a source's entry says
+    /// otherwise.
+    pub deny_private_addresses: bool,
 }
 
 /// The keys and their bounds. Times are in seconds.
@@ -52,6 +55,7 @@ impl Default for UpstreamConfig {
             max_age: Duration::from_secs(3600),
             info_interval: Duration::from_secs(60),
             same_source_retry: true,
+            deny_private_addresses: false,
         }
     }
 }
@@ -87,6 +91,8 @@ pub(super) fn read(section: &Section<'_>) -> UpstreamConfig {
             bounds::INFO_INTERVAL,
         ),
         same_source_retry: section.or("same-source-retry", default.same_source_retry),
+        deny_private_addresses: section
+            .or("deny-private-addresses", default.deny_private_addresses),
     }
 }
 

@@ -1,4 +1,5 @@
 use std::collections::HashMap;
+use std::sync::atomic::Ordering;
 use std::time::Duration;
 
 use nts_proto::code_points::{AeadAlgorithm, ErrorCode, ProtocolId};
@@ -16,7 +17,8 @@ use crate::config::{SourceConfig, UpstreamConfig};
 use crate::names::DeniedNames;
 use crate::select::Tier;
 use crate::testing::{
-    Answer, Authority, Script, TestPool, TestSource, budget, closed_port, cookies, ordinary_request,
+    Answer, Authority, Script, TestPool, TestResolver, TestSource, budget, closed_port, cookies,
+    means_with, ordinary_request,
 };
 use crate::upstream::{Class, UpstreamError};
 
@@ -186,6 +188,29 @@ async fn with_no_source_left_the_last_failure_is_told() {
     );
     assert_eq!(report.asked.len(), 1);
     assert_eq!(report.asked[0].1, Err(Class::Reach));
+}
+
+#[tokio::test]
+async fn dns_stale() {
+    let authority = Authority::new();
+    let identity = authority.identity("a.test");
+    let source = TestSource::start(&identity, Script::default()).await;
+    let resolver = TestResolver::finding(&["127.0.0.1"]);
+    let means = means_with(&authority, UpstreamConfig::default(), resolver.clone());
+    let config = SourceConfig::new("a.test", source.address.port()).unwrap();
+    let pool = TestPool::with_means(vec![config], &means);
+    assert!(exchange(&pool, &ordinary_request()).await.0.is_ok());
+    resolver.fail();
+    for _ in 0..3 {
+        // Everything but the addresses is too old to be used.
+        tokio::time::pause();
+        tokio::time::advance(Duration::from_secs(2 * 3600)).await;
+        tokio::time::resume();
+        let before = source.seen.lock().unwrap().connections;
+        assert!(exchange(&pool, &ordinary_request()).await.0.is_ok());
+        assert!(source.seen.lock().unwrap().connections > before);
+    }
+    assert!(resolver.asked.load(Ordering::SeqCst) > 3);
 }
 
 #[tokio::test]

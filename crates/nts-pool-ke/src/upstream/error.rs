@@ -20,6 +20,9 @@ pub(crate) enum UpstreamError {
     /// The domain has no address, or the resolver did not say.
     #[error("its name could not be resolved: {0}")]
     Resolve(io::Error),
+    /// The domain has none but private addresses, and those are not connected to.
+    #[error("its name leads to private addresses only, which are denied")]
+    PrivateAddress,
     /// No address of the domain accepted a TCP connection.
     #[error("no TCP connection: {0}")]
     Connect(io::Error),
@@ -118,6 +121,7 @@ impl UpstreamError {
             | Self::ClosedUnanswered
             | Self::Truncated
             | Self::Connection(_) => Class::Reach,
+            Self::PrivateAddress => Class::Identity,
             Self::Handshake(error) => class_of_handshake(error),
             Self::Malformed(_)
             | Self::Contradiction(_)

@@ -3,6 +3,7 @@
 //! Users' keys pass through here only as the octets of a request that somebody else decided to
 //! send. Nothing here chooses a source.
 
+mod addresses;
 mod connect;
 mod connection;
 mod dialect;
@@ -11,15 +12,20 @@ mod idle;
 mod info;
 pub(crate) mod keeper;
 mod knowledge;
-mod look_up;
+mod private;
+mod race;
+mod resolver;
 mod sessions;
 mod slots;
 
-pub(crate) use connect::Connector;
+pub(crate) use connect::{Connector, Means};
 pub(crate) use connection::Connection;
 pub use dialect::Dialect;
 pub(crate) use dialect::Phrasing;
 pub(crate) use error::{Class, UpstreamError};
 pub(crate) use idle::IdlePool;
 pub(crate) use knowledge::Board;
+pub(crate) use resolver::SystemResolver;
+#[cfg(test)]
+pub(crate) use resolver::{Answer, Resolve};
 pub(crate) use slots::{Slot, Slots};

@@ -1,10 +1,8 @@
 use std::time::Duration;
 
-use nts_service::tls;
-
 use super::*;
-use crate::config::SourceConfig;
-use crate::testing::{Authority, budget, ordinary_request};
+use crate::config::{SourceConfig, UpstreamConfig};
+use crate::testing::{Authority, budget, means, ordinary_request};
 use crate::upstream::Class;
 
 /// For exchanges that never come to keys.
@@ -18,10 +16,10 @@ impl ExportKeys for NoKeys {
 
 /// Sources that nobody looks after and nothing is known of.
 fn sources(count: u16) -> Vec<Arc<Source>> {
-    let tls = tls::client_config(&Authority::new().trust(), None);
+    let means = means(&Authority::new(), UpstreamConfig::default());
     let source = |port| SourceConfig::new("127.0.0.1", port).unwrap();
     (1..=count)
-        .map(|port| Arc::new(Source::new(source(port), Arc::default(), &tls)))
+        .map(|port| Arc::new(Source::new(source(port), Arc::clone(&means))))
         .collect()
 }
 
