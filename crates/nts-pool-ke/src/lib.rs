@@ -20,6 +20,7 @@ pub mod config;
 pub mod pool;
 
 mod budget;
+mod cookies;
 mod error;
 mod exchange;
 mod health;

@@ -216,6 +216,11 @@ fn show_sources(sources: &[Arc<Source>], page: &mut Exposition) {
         &|source| source.round_trip().map(|time| time.as_secs_f64()),
     );
     gauge(
+        "nts_pool_ke_source_unusual_cookies",
+        "1 if the last cookies of the source were such that some users drop them.",
+        &|source| Some(f64::from(u8::from(!source.cookie_quirks()?.is_none()))),
+    );
+    gauge(
         "nts_pool_ke_capability_age_seconds",
         "Since the source last said what it supports.",
         &|source| Some((now - source.board.known(now)?.learnt).as_secs_f64()),

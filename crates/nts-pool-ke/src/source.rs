@@ -11,12 +11,13 @@ use nts_proto::ke::token::AuthenticationToken;
 use tokio::time::Instant;
 
 use crate::config::{SourceConfig, UpstreamConfig};
+use crate::cookies::CookieQuirks;
 use crate::health::{Event, Health};
 use crate::names::{DeniedNames, KnownNames, TooManyNames};
 use crate::round_trip::RoundTrip;
 use crate::select::Standing;
 use crate::upstream::{
-    Board, Class, Connection, Connector, Dialect, IdlePool, Means, Slots, UpstreamError,
+    Board, Class, Connection, Connector, Dialect, IdlePool, Means, OwnNames, Slots, UpstreamError,
 };
 
 /// A configured time source and its state.
@@ -31,6 +32,9 @@ pub(crate) struct Source {
     pub(crate) idle: IdlePool,
     /// The right to exchanges with it.
     pub(crate) slots: Slots,
+    /// Where it may send users under the name policy `verified`.
+    pub(crate) own_names: OwnNames,
+    cookie_quirks: Mutex<Option<CookieQuirks>>,
     round_trip: RoundTrip,
     names: Mutex<KnownNames>,
     health: Mutex<Health>,
@@ -67,9 +71,12 @@ impl Source {
     pub(crate) fn new(config: SourceConfig, means: Arc<Means>) -> Self {
         let policy = &means.policy;
         let concurrency = config.max_concurrency;
+        let connector = Connector::new(&config, Arc::clone(&means));
         Self {
             label: config.id(),
-            connector: Connector::new(&config, Arc::clone(&means)),
+            own_names: connector.own_names(&config),
+            cookie_quirks: Mutex::default(),
+            connector,
             board: Board::default(),
             idle: IdlePool::new(policy.idle_per_source, policy.idle_timeout),
             slots: Slots::new(concurrency.unwrap_or(policy.source_concurrency)),
@@ -164,6 +171,22 @@ impl Source {
     /// If the source has too many names to be denied.
     pub(crate) fn note_name(&self, name: &NtpServerName) -> Result<(), TooManyNames> {
         lock(&self.names).note_seen(name, Instant::now())
+    }
+
+    /// Takes note of the cookies in an answer, and warns when they become unusual.
+    pub(crate) fn note_cookies(&self, quirks: CookieQuirks) {
+        let before = lock(&self.cookie_quirks).replace(quirks);
+        if before != Some(quirks) && !quirks.is_none() {
+            tracing::warn!(
+                source = self.label,
+                "time source makes cookies that some users drop: {quirks}"
+            );
+        }
+    }
+
+    /// In what its last cookies were unusual, if it has made any.
+    pub(crate) fn cookie_quirks(&self) -> Option<CookieQuirks> {
+        *lock(&self.cookie_quirks)
     }
 
     /// Takes note of a good answer.

@@ -2,7 +2,8 @@
 #![cfg(feature = "unstable_nts-pool")]
 
 use nts_pool_ke::SourceConfig;
-use testkit::faulty_source::{Script, Setup};
+use nts_pool_ke::config::NamePolicy;
+use testkit::faulty_source::{Answer, Kind, Script, Setup};
 use testkit::lab::{POOL_NAME, entry, loopback};
 use testkit::user::plain_request;
 use testkit::{FaultySource, Lab};
@@ -45,4 +46,91 @@ async fn ssrf_private() {
         .key_exchange(pool.address, POOL_NAME, &plain_request())
         .await;
     assert!(session.is_ok());
+}
+
+/// A source that sends users to somebody else could have thousands of them ask a victim. Where it
+/// must keep to its own names, such an answer reaches no user, and the source is set aside.
+#[tokio::test(flavor = "multi_thread")]
+async fn name_policy() {
+    const SERVER: u16 = 0x8006;
+    const PORT: u16 = 0x8007;
+    let lab = Lab::new();
+    let names: [(&[u8], bool); 7] = [
+        (b"127.0.0.2", true),
+        (b"ntp.a.test", true),
+        (b"NTP.A.test.", true),
+        (b"192.0.2.7", true),
+        (b"victim.test", false),
+        (b"192.0.2.8", false),
+        (b"127.0.0.3", false),
+    ];
+    for (name, own) in names {
+        for (policy, allowed) in [(NamePolicy::Verified, own), (NamePolicy::Any, true)] {
+            let script = Script::on_fixed_key(Answer::with_record(SERVER, name));
+            let source = lab.faulty_source(loopback(2), script).await;
+            let mut entry = source.entry();
+            entry.ntp_names = ["ntp.a.test", "192.0.2.7"]
+                .map(|name| name.parse().expect("a name"))
+                .to_vec();
+            let pool = lab.pool_with(vec![entry], |config| config.upstream.name_policy = policy);
+            let user = lab.user();
+            let outcome = user
+                .key_exchange(pool.address, POOL_NAME, &plain_request())
+                .await;
+            let what = format!("{} under {policy:?}", String::from_utf8_lossy(name));
+            assert_eq!(source.seen().count(Kind::FixedKey), 1, "{what}");
+            match (outcome, allowed) {
+                (Ok(session), true) => {
+                    let given = session.response.server.expect("a server");
+                    assert_eq!(given.as_str().as_bytes(), name);
+                }
+                (Err(_), false) => {
+                    let page = pool.running.registry().render();
+                    let blame = "kind=\"exchange\",outcome=\"protocol\"} 1";
+                    assert!(page.contains(blame), "{what}: {page}");
+                }
+                (outcome, _) => panic!("{what}: {outcome:?}"),
+            }
+        }
+    }
+    for (port, allowed) in [
+        (123, true),
+        (1024, true),
+        (122, false),
+        (53, false),
+        (1023, false),
+    ] {
+        let script = Script::on_fixed_key(Answer::with_record(PORT, &u16::to_be_bytes(port)));
+        let source = lab.faulty_source(loopback(2), script).await;
+        let pool = lab.pool(vec![source.entry()]);
+        let user = lab.user();
+        let outcome = user
+            .key_exchange(pool.address, POOL_NAME, &plain_request())
+            .await;
+        assert_eq!(outcome.is_ok(), allowed, "port {port}");
+    }
+}
+
+/// Cookies that some users drop are good ones nevertheless: users get them, and operators are told.
+#[tokio::test(flavor = "multi_thread")]
+async fn unusual_cookies_are_flagged() {
+    const COOKIE: u16 = 5;
+    let lab = Lab::new();
+    for (length, unusual) in [(104, 0), (192, 0), (196, 1), (103, 1)] {
+        let cookie = vec![0xc0; length];
+        let script = Script::on_fixed_key(Answer::with_body(COOKIE, &cookie));
+        let source = lab.faulty_source(loopback(2), script).await;
+        let pool = lab.pool(vec![source.entry()]);
+        let user = lab.user();
+        let session = user
+            .key_exchange(pool.address, POOL_NAME, &plain_request())
+            .await
+            .expect("cookies");
+        assert_eq!(session.response.cookies[0].as_bytes(), cookie);
+        let page = pool.running.registry().render();
+        let gauge = "nts_pool_ke_source_unusual_cookies{";
+        let line = page.lines().find(|line| line.starts_with(gauge));
+        let line = line.expect("a line for the source");
+        assert!(line.ends_with(&format!("}} {unusual}")), "{length}: {line}");
+    }
 }

@@ -98,7 +98,9 @@ impl fmt::Display for UpstreamConfig {
         writeln!(f, "info-interval-s = {}", self.info_interval.as_secs())?;
         writeln!(f, "same-source-retry = {}", self.same_source_retry)?;
         let deny = self.deny_private_addresses;
-        writeln!(f, "deny-private-addresses = {deny}\n")
+        writeln!(f, "deny-private-addresses = {deny}")?;
+        let names = self.name_policy.as_str();
+        writeln!(f, "name-policy = {}\n", quoted(names))
     }
 }
 

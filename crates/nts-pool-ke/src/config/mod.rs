@@ -20,7 +20,7 @@ use nts_service::tls::{Identity, TrustAnchors, TrustMode};
 
 pub use source::{MAX_WEIGHT, SourceConfig};
 pub use sources::{MAX_SOURCES, SourceList};
-pub use upstream::UpstreamConfig;
+pub use upstream::{NamePolicy, UpstreamConfig};
 
 const DEFAULT_TIMEOUT: Duration = Duration::from_millis(1000);
 const SHORTEST_TIMEOUT: Duration = Duration::from_millis(100);

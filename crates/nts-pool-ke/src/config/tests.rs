@@ -168,6 +168,7 @@ idle-per-source = 0
 info-interval-s = 30
 same-source-retry = false
 deny-private-addresses = true
+name-policy = "verified"
 [observability]
 log-level = "debug"
 log-format = "json"
@@ -201,6 +202,7 @@ max-age-s = 3600
 info-interval-s = 30
 same-source-retry = false
 deny-private-addresses = true
+name-policy = "verified"
 
 [observability]
 log-level = "debug"
@@ -223,7 +225,7 @@ fn what_is_said_about_upstream_has_its_bounds() {
     let source = r#"{ domain = "a.test", max-concurrency = 0 }"#;
     let text = with_sources(
         source,
-        "[upstream]
+        r#"[upstream]
 attempts = 0
 source-concurrency = 1001
 idle-per-source = 51
@@ -231,7 +233,8 @@ idle-timeout-s = 0
 max-age-s = 3601
 info-interval-s = 1
 same-source-retry = 1
-attemps = 3",
+name-policy = "all"
+attemps = 3"#,
     );
     let section = "error: pool.toml:";
     let range = |line: usize, key: &str, bounds: &str| {
@@ -257,7 +260,11 @@ attemps = 3",
                  without quotes"
             ),
             format!(
-                "{section}17: upstream.attemps: unknown key; take it out, or see the manual for \
+                "{section}17: upstream.name-policy = \"all\": unknown word; known are `any` or \
+                 `verified`"
+            ),
+            format!(
+                "{section}18: upstream.attemps: unknown key; take it out, or see the manual for \
                  the keys of this section"
             ),
         ]

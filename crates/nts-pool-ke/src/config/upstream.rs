@@ -28,6 +28,29 @@ pub struct UpstreamConfig {
     /// Whether addresses of private networks are not connected to, unless a source's entry says
     /// otherwise.
     pub deny_private_addresses: bool,
+    /// Where sources may send users.
+    pub name_policy: NamePolicy,
+}
+
+/// Which names a source may put into its answers, for users to ask for the time.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, serde::Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum NamePolicy {
+    /// Any host.
+    #[default]
+    Any,
+    /// Its domain, its `ntp-names`, and the addresses to which those lead.
+    Verified,
+}
+
+impl NamePolicy {
+    /// The value as it stands in a configuration.
+    pub(super) fn as_str(self) -> &'static str {
+        match self {
+            Self::Any => "any",
+            Self::Verified => "verified",
+        }
+    }
 }
 
 /// The keys and their bounds. Times are in seconds.
@@ -56,6 +79,7 @@ impl Default for UpstreamConfig {
             info_interval: Duration::from_secs(60),
             same_source_retry: true,
             deny_private_addresses: false,
+            name_policy: NamePolicy::default(),
         }
     }
 }
@@ -93,6 +117,7 @@ pub(super) fn read(section: &Section<'_>) -> UpstreamConfig {
         same_source_retry: section.or("same-source-retry", default.same_source_retry),
         deny_private_addresses: section
             .or("deny-private-addresses", default.deny_private_addresses),
+        name_policy: section.or("name-policy", default.name_policy),
     }
 }
 

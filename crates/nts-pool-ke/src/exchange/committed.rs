@@ -9,19 +9,14 @@ use nts_proto::ke::message::Message;
 use nts_proto::ke::negotiation::Negotiated;
 use nts_proto::ke::request::FixedKeyRequest;
 use nts_proto::ke::response::{FixedKeyResponse, KeyExchangeResponse};
-use nts_service::config::Host;
 use tokio::time::{Instant, timeout_at};
 
+use super::reply::rebuild;
 use super::{Candidate, Exchange, Report};
 use crate::error::ExchangeError;
 use crate::health::Event;
-use crate::names::TooManyNames;
 use crate::source::Source;
 use crate::upstream::{Class, Connection, Slot, UpstreamError};
-
-/// NTP's own port; below 1024 no other is allowed in an answer, lest users be sent against
-/// somebody else's service.
-const NTP_PORT: u16 = 123;
 
 /// The state from which keys are sent: to one source, which is fixed.
 pub(crate) struct Committed {
@@ -132,7 +127,7 @@ impl Exchange<Committed> {
         {
             tokio::spawn(surplus.close());
         }
-        rebuild(answered.response.exchange, &negotiated, &source)
+        rebuild(answered.response.exchange, &negotiated, &source).await
     }
 }
 
@@ -149,40 +144,6 @@ async fn send(
     })
 }
 
-/// Makes the user's answer (protocol §3.8): what was agreed, the source's cookies, and always a
-/// Server record, since the user would otherwise look for the time server at the pool's address.
-fn rebuild(
-    from_source: KeyExchangeResponse,
-    negotiated: &Negotiated,
-    source: &Source,
-) -> Result<KeyExchangeResponse, UpstreamError> {
-    if let Some(port) = from_source.port
-        && port != NTP_PORT
-        && port < 1024
-    {
-        return Err(UpstreamError::ForbiddenPort(port));
-    }
-    if let Some(name) = &from_source.server {
-        // The type lets through what a resolver may take for something else: `fe80::1%eth0`, `127.1`.
-        if name.as_str().parse::<Host>().is_err() {
-            return Err(UpstreamError::ForbiddenName(name.clone()));
-        }
-        let noted = source.note_name(name);
-        noted.map_err(|TooManyNames| UpstreamError::TooManyNames)?;
-    }
-    let server = from_source
-        .server
-        .unwrap_or_else(|| source.domain().clone());
-    Ok(KeyExchangeResponse {
-        protocol: negotiated.protocol(),
-        algorithm: negotiated.algorithm(),
-        compliant_exporter: negotiated.compliant_exporter(),
-        server: Some(server),
-        port: from_source.port,
-        cookies: from_source.cookies,
-    })
-}
-
 fn class_of<T>(outcome: &Result<T, UpstreamError>) -> Result<(), Class> {
     match outcome {
         Ok(_) => Ok(()),
@@ -195,6 +156,12 @@ fn class_of<T>(outcome: &Result<T, UpstreamError>) -> Result<(), Class> {
 fn note_failure(source: &Source, error: &UpstreamError) {
     if error.class() == Class::Local {
         return;
+    }
+    if error.is_misdirection() {
+        tracing::warn!(
+            source = source.label(),
+            "time source misdirects users: {error}"
+        );
     }
     drop(source.idle.clear());
     source.failed(Event::FailedAfterKeys, error.class());

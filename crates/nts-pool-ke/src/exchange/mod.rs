@@ -12,6 +12,7 @@
 
 mod committed;
 mod pre_key;
+mod reply;
 mod report;
 #[cfg(test)]
 mod tests;

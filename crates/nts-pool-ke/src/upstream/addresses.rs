@@ -24,7 +24,8 @@ const RETRY: Duration = Duration::from_secs(2);
 /// For so long addresses are good without a new look-up.
 const STALE: Duration = Duration::from_secs(24 * 3600);
 
-/// The addresses of one source.
+/// The addresses of one source. Clones share what they know.
+#[derive(Clone)]
 pub(super) enum Addresses {
     /// It was configured by its address.
     Fixed(Result<Arc<[SocketAddr]>, Failure>),

@@ -7,6 +7,7 @@ use std::io;
 use std::sync::Arc;
 use std::time::Duration;
 
+use nts_service::config::Host;
 use nts_service::quick_ack::QuickAckStream;
 use nts_service::tls;
 use rand::RngExt as _;
@@ -19,6 +20,7 @@ use tokio::time::Instant;
 use super::addresses::Addresses;
 use super::connection::Connection;
 use super::error::UpstreamError;
+use super::own_names::OwnNames;
 use super::race::Race;
 use super::resolver::Resolve;
 use super::sessions::Sessions;
@@ -62,14 +64,9 @@ pub(crate) struct Connected {
 impl Connector {
     /// A connector to `source`, whose certificate has to be good for its very name.
     pub(crate) fn new(source: &SourceConfig, means: Arc<Means>) -> Self {
-        let allow_private = source.allow_private;
-        let deny_private = !allow_private.unwrap_or(!means.policy.deny_private_addresses);
-        let target = source.server_name().map(|name| {
-            let resolver = Arc::clone(&means.resolver);
-            Target {
-                name: name.clone(),
-                addresses: Addresses::new(name, source.port(), deny_private, resolver),
-            }
+        let target = source.server_name().map(|name| Target {
+            name: name.clone(),
+            addresses: addresses_of(name, source, &means),
         });
         Self {
             sessions: Sessions::new(&means.tls, Instant::now()),
@@ -77,6 +74,17 @@ impl Connector {
             race: Race::default(),
             means,
         }
+    }
+
+    /// Where `source`, the same source, may send users if it must keep to its own names.
+    pub(crate) fn own_names(&self, source: &SourceConfig) -> OwnNames {
+        let mut names = vec![source.domain().clone()];
+        names.extend_from_slice(&source.ntp_names);
+        let others = source.ntp_names.iter();
+        let others = others.filter_map(|name| name.as_str().parse::<Host>().ok());
+        let others = others.map(|host| addresses_of(host.server_name(), source, &self.means));
+        let own = self.target.iter().map(|target| target.addresses.clone());
+        OwnNames::new(names, own.chain(others).collect())
     }
 
     /// Opens a connection. The caller limits the time.
@@ -102,6 +110,13 @@ impl Connector {
             round_trip: winner.time,
         })
     }
+}
+
+fn addresses_of(name: &ServerName<'_>, source: &SourceConfig, means: &Means) -> Addresses {
+    let allow_private = source.allow_private;
+    let deny_private = !allow_private.unwrap_or(!means.policy.deny_private_addresses);
+    let resolver = Arc::clone(&means.resolver);
+    Addresses::new(name, source.port(), deny_private, resolver)
 }
 
 fn unverifiable() -> UpstreamError {

@@ -59,6 +59,9 @@ pub(crate) enum UpstreamError {
     /// The answer would send users to a UDP port where no time server should be.
     #[error("its answer names the forbidden port {0}")]
     ForbiddenPort(u16),
+    /// The answer would send users to a name that is none of the source's.
+    #[error("its answer names `{0}`, which is none of its names")]
+    UnverifiedName(NtpServerName),
     /// The answer would send users to something that is no host.
     #[error("its answer names `{0}`, which is neither a DNS name nor an IP address")]
     ForbiddenName(NtpServerName),
@@ -127,6 +130,7 @@ impl UpstreamError {
             | Self::Contradiction(_)
             | Self::ForbiddenPort(_)
             | Self::ForbiddenName(_)
+            | Self::UnverifiedName(_)
             | Self::TooManyNames => Class::Protocol,
             Self::Answer(error) => class_of_answer(error),
             Self::CheckFailed(class) => *class,
@@ -172,6 +176,14 @@ impl UpstreamError {
             ReadError::Malformed(error) => Self::Malformed(error),
             ReadError::Io(error) => Self::Connection(error),
         }
+    }
+
+    /// Whether the source would have sent a user to where it must not.
+    pub(crate) fn is_misdirection(&self) -> bool {
+        matches!(
+            self,
+            Self::ForbiddenPort(_) | Self::ForbiddenName(_) | Self::UnverifiedName(_)
+        )
     }
 
     /// Whether the source refused the request as if it did not know its records, or did not know

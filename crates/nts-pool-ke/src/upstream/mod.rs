@@ -12,6 +12,7 @@ mod idle;
 mod info;
 pub(crate) mod keeper;
 mod knowledge;
+mod own_names;
 mod private;
 mod race;
 mod resolver;
@@ -25,6 +26,7 @@ pub(crate) use dialect::Phrasing;
 pub(crate) use error::{Class, UpstreamError};
 pub(crate) use idle::IdlePool;
 pub(crate) use knowledge::Board;
+pub(crate) use own_names::OwnNames;
 pub(crate) use resolver::SystemResolver;
 #[cfg(test)]
 pub(crate) use resolver::{Answer, Resolve};
