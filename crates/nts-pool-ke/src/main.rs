@@ -7,6 +7,7 @@ use std::process;
 use clap::Parser;
 use nts_pool_ke::{Config, Pool};
 use nts_service::exit::ExitCode;
+use nts_service::files;
 use nts_service::notify;
 use nts_service::runtime;
 use nts_service::signals::{Signal, Signals};
@@ -70,6 +71,16 @@ fn load(path: &Path) -> Result<nts_service::config::Loaded<Config>, ExitCode> {
 
 async fn serve(config: Config) -> Result<ExitCode, ExitCode> {
     let mut signals = Signals::listen().map_err(fatal)?;
+    let open_files = files::limit();
+    files::check(open_files).map_err(fatal)?;
+    let connections = config.limits.connections(open_files);
+    if connections > files::share_of_users(open_files) {
+        tracing::warn!(
+            connections,
+            open_files,
+            "max-connections is more than 60 % of the files that may be open; sources need some too"
+        );
+    }
     let pool = Pool::start(config).map_err(fatal)?;
     for address in pool.local_addresses() {
         tracing::info!(%address, "listening for users");

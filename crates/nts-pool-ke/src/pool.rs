@@ -4,7 +4,8 @@ use std::net::SocketAddr;
 use std::sync::Arc;
 use std::time::Duration;
 
-use nts_service::listener::{self, BindError, Limits, Stats};
+use nts_service::files;
+use nts_service::listener::{self, BindError, Gate, Limits, Stats};
 use nts_service::shutdown::{self, Shutdown, Trigger};
 use nts_service::telemetry::http::{self, Pages};
 use nts_service::telemetry::metrics::Registry;
@@ -19,9 +20,6 @@ use crate::server::Front;
 use crate::source::{Source, State};
 use crate::upstream::{Means, SystemResolver, keeper};
 
-/// Users at the same time. A process usually has 1024 descriptors, and each user may need a second
-/// one towards a source.
-const MAX_CONNECTIONS: usize = 400;
 /// What may follow an exchange's deadline: the good-bye.
 const GRACE: Duration = Duration::from_millis(250);
 /// How long running exchanges may take to finish at the end.
@@ -83,25 +81,35 @@ impl Pool {
             let pages = pages(registry.clone(), sources.clone(), shutdown.clone());
             running.spawn(http::serve(listener, pages, shutdown.clone()));
         }
+        let budget = config.key_exchange_timeout;
         let front = Arc::new(Front {
             tls: tls::server_config(&config.tls.identity, ClientCertificates::Ignore),
             sources,
             attempts,
-            timeout: config.key_exchange_timeout,
+            timeout: budget,
+            handshake_timeout: config.limits.handshake(budget),
+            request_timeout: config.limits.request(budget),
             metrics,
         });
         let limits = Limits {
-            max_connections: MAX_CONNECTIONS,
-            time_limit: config.key_exchange_timeout,
+            first_byte: Some(config.limits.first_byte(budget)),
+            time_limit: budget,
             grace: GRACE,
             drain: DRAIN,
         };
         let stats = Stats::new(&registry, METRICS_PREFIX);
+        let connections = config.limits.connections(files::limit());
+        let limit = format!("{METRICS_PREFIX}_connections_limit");
+        let limit = registry.gauge(&limit, "Connections at the same time, at most.", &[]);
+        limit.set(connections as f64);
+        let gate = Gate::with_prefix_limits(connections, config.limits.prefixes);
         for listener in listeners {
             let front = Arc::clone(&front);
             let handler = move |connection| Arc::clone(&front).serve(connection);
-            let (shutdown, stats) = (shutdown.clone(), stats.clone());
-            running.spawn(listener::serve(listener, limits, shutdown, stats, handler));
+            let (gate, shutdown, stats) = (gate.clone(), shutdown.clone(), stats.clone());
+            running.spawn(listener::serve(
+                listener, gate, limits, shutdown, stats, handler,
+            ));
         }
         Ok(Self {
             addresses,

@@ -39,6 +39,10 @@ pub(crate) struct Front {
     pub(crate) attempts: usize,
     /// The time of one exchange.
     pub(crate) timeout: Duration,
+    /// How long its TLS handshake may take.
+    pub(crate) handshake_timeout: Duration,
+    /// How long its request may take after that.
+    pub(crate) request_timeout: Duration,
     /// Where outcomes are recorded.
     pub(crate) metrics: Arc<Metrics>,
 }
@@ -108,7 +112,8 @@ impl Front {
     ) -> Result<TlsStream<QuickAckStream>, ExchangeError> {
         let begun = Instant::now();
         let handshake = tls::accept(Arc::clone(&self.tls), Alpn::Required, stream);
-        let stream = timeout_at(budget.answer_by(), handshake)
+        let until = budget.answer_by().min(begun + self.handshake_timeout);
+        let stream = timeout_at(until, handshake)
             .await
             .map_err(|_| ExchangeError::HandshakeTimeout)?
             .map_err(ExchangeError::Handshake)?;
@@ -123,7 +128,8 @@ impl Front {
         report: &mut Report,
     ) -> Result<KeyExchangeResponse, ExchangeError> {
         let begun = Instant::now();
-        let request = timeout_at(budget.answer_by(), read_request(stream))
+        let until = budget.answer_by().min(begun + self.request_timeout);
+        let request = timeout_at(until, read_request(stream))
             .await
             .map_err(|_| ExchangeError::RequestTimeout)??;
         report.phases.request = Some(begun.elapsed());

@@ -10,6 +10,7 @@
 
 pub mod config;
 pub mod exit;
+pub mod files;
 pub mod ke_stream;
 pub mod listener;
 pub mod notify;

@@ -3,36 +3,33 @@
 use std::io;
 use std::time::Duration;
 
-use nix::sys::resource::{Resource, getrlimit, setrlimit};
 use tokio::runtime::Builder;
+
+use crate::files;
 
 /// Time for work that cannot be interrupted, like a name look-up, once the program is over.
 const LAST_TASKS: Duration = Duration::from_millis(100);
 
-/// Runs `program` on a multi-threaded runtime, with as many open files as the system grants. What it leaves running ends with it, or is left to
-/// the system after a moment: a name server that does not answer must not hold up the end.
+/// Runs `program` on a multi-threaded runtime, with as many open files as the system grants. What
+/// it leaves running ends with it, or is left to the system after a moment: a name server that does
+/// not answer must not hold up the end.
 ///
 /// # Errors
 /// If there can be no runtime.
 pub fn run<F: Future>(program: F) -> io::Result<F::Output> {
     // It is a help: with what there is the program runs too.
-    let _ = raise_file_limit();
+    let _ = files::raise_limit();
     let runtime = Builder::new_multi_thread().enable_all().build()?;
     let outcome = runtime.block_on(program);
     runtime.shutdown_timeout(LAST_TASKS);
     Ok(outcome)
 }
 
-/// The usual 1024 are for programs that call `select`; each user may need two, and the connections
-/// kept to sources come on top.
-fn raise_file_limit() -> nix::Result<()> {
-    let (_, most) = getrlimit(Resource::RLIMIT_NOFILE)?;
-    setrlimit(Resource::RLIMIT_NOFILE, most, most)
-}
-
 #[cfg(test)]
 mod tests {
     use std::time::Instant;
+
+    use nix::sys::resource::{Resource, getrlimit, setrlimit};
 
     use super::*;
 
@@ -51,6 +48,7 @@ mod tests {
         assert_eq!(outcome.unwrap(), 7);
         assert!(began.elapsed() < Duration::from_secs(30));
     }
+
     #[test]
     fn all_files_that_are_granted_may_be_open() {
         let (_, most) = getrlimit(Resource::RLIMIT_NOFILE).unwrap();

@@ -9,7 +9,7 @@ use ntp_daemon::config::{
 use ntp_daemon::ke_server::KeStatsSnapshot;
 use ntp_daemon::server::StatsSnapshot;
 use ntp_daemon::time_source::TimeSource;
-use nts_pool_ke::config::{ObservabilityConfig, TlsConfig, TlsFiles, UpstreamConfig};
+use nts_pool_ke::config::{LimitsConfig, ObservabilityConfig, TlsConfig, TlsFiles, UpstreamConfig};
 use nts_pool_ke::{Config as PoolConfig, Pool, SourceConfig};
 use nts_proto::ke::token::AuthenticationToken;
 use nts_proto::keyset::storage;
@@ -137,6 +137,7 @@ impl Lab {
             listen: vec![SocketAddr::from(([127, 0, 0, 1], 0))],
             sources: sources.into(),
             upstream: UpstreamConfig::default(),
+            limits: LimitsConfig::default(),
             key_exchange_timeout: POOL_TIMEOUT,
             tls: TlsConfig {
                 identity: self.authority.server(&[POOL_NAME, "127.0.0.1"]).identity(),

@@ -20,7 +20,7 @@ use std::time::Duration;
 use arc_swap::ArcSwap;
 use nts_proto::ke::name::NtpServerName;
 use nts_proto::ke::negotiation::Capabilities;
-use nts_service::listener::{self, Limits};
+use nts_service::listener::{self, Gate, Limits, PrefixLimits, first_byte_limit};
 use nts_service::shutdown::Shutdown;
 use nts_service::telemetry::metrics::Registry;
 use tokio::net::TcpListener;
@@ -84,18 +84,19 @@ impl KeServer {
             stats: KeStats::beside(&counted),
         });
         let limits = Limits {
-            max_connections: config.concurrent_connections,
+            first_byte: Some(first_byte_limit(config.key_exchange_timeout)),
             time_limit: config.key_exchange_timeout,
             grace: GRACE,
             drain: DRAIN,
         };
+        let gate = Gate::with_prefix_limits(config.concurrent_connections, PrefixLimits::default());
         let bound = Arc::new(OnceLock::new());
         let listener = bind(config.listen, &bound);
         let task = tokio::spawn(serve(
             listener,
             config.listen,
             Arc::clone(&bound),
-            limits,
+            (gate, limits),
             Arc::clone(&shared),
             counted,
             shutdown,
@@ -187,7 +188,7 @@ async fn serve(
     mut listener: Option<TcpListener>,
     address: SocketAddr,
     bound: Arc<OnceLock<SocketAddr>>,
-    limits: Limits,
+    (gate, limits): (Gate, Limits),
     shared: Arc<Shared>,
     counted: listener::Stats,
     shutdown: Shutdown,
@@ -203,5 +204,5 @@ async fn serve(
         listener = bind(address, &bound);
     };
     let handler = move |connection| connection::serve(Arc::clone(&shared), connection);
-    listener::serve(listener, limits, shutdown, counted, handler).await;
+    listener::serve(listener, gate, limits, shutdown, counted, handler).await;
 }

@@ -1,6 +1,6 @@
 //! Counters of one key exchange server.
 
-use nts_service::listener;
+use nts_service::listener::{self, LimitReason};
 use nts_service::telemetry::metrics::Counter;
 
 use crate::server::counters;
@@ -12,8 +12,10 @@ counters! {
     KeStatsSnapshot {
         /// Connections that were accepted.
         accepted_connections,
-        /// Connections that were closed at once because all slots were taken.
+        /// Connections that were closed at once because a limit was reached.
         refused_connections,
+        /// Connections that were closed because they did not send anything in time.
+        silent_connections,
         /// TLS handshakes that failed or did not settle on `ntske/1`.
         failed_handshakes,
         /// Ordinary exchanges that got cookies.
@@ -35,6 +37,7 @@ impl KeStats {
         Self {
             accepted_connections: listener.accepted.clone(),
             refused_connections: listener.refused.clone(),
+            silent_connections: listener.limited(LimitReason::FirstByte).clone(),
             ..Self::default()
         }
     }

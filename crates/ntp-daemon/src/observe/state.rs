@@ -279,9 +279,12 @@ pub struct KeServerState {
 pub struct KeServerStats {
     /// Connections that were accepted.
     pub accepted_connections: u64,
-    /// Connections that were closed at once because all slots were taken.
+    /// Connections that were closed at once because a limit was reached.
     #[serde(default)]
     pub refused_connections: u64,
+    /// Connections that were closed because they did not send anything in time.
+    #[serde(default)]
+    pub silent_connections: u64,
     /// TLS handshakes that failed or did not settle on `ntske/1`.
     pub failed_handshakes: u64,
     /// Ordinary exchanges that got cookies.
@@ -330,6 +333,7 @@ impl From<KeStatsSnapshot> for KeServerStats {
         Self {
             accepted_connections: counted.accepted_connections,
             refused_connections: counted.refused_connections,
+            silent_connections: counted.silent_connections,
             failed_handshakes: counted.failed_handshakes,
             key_exchanges: counted.key_exchanges,
             fixed_key_requests: counted.fixed_key_requests,

@@ -27,6 +27,7 @@ impl fmt::Display for Config {
         }
         writeln!(f, "]\n")?;
         self.upstream.fmt(f)?;
+        self.limits.show(f, self.key_exchange_timeout)?;
         self.observability.fmt(f)
     }
 }

@@ -4,6 +4,7 @@
 //! and belong together. Nothing here listens or connects.
 
 mod effective;
+mod limits;
 mod source;
 mod sources;
 #[cfg(test)]
@@ -18,6 +19,7 @@ use nts_service::config::{self, ListenAddress, Loaded, Located, Problems, Sectio
 use nts_service::telemetry::logging::{Format, Level};
 use nts_service::tls::{Identity, TrustAnchors, TrustMode};
 
+pub use limits::LimitsConfig;
 pub use source::{MAX_WEIGHT, SourceConfig};
 pub use sources::{MAX_SOURCES, SourceList};
 pub use upstream::{NamePolicy, UpstreamConfig};
@@ -35,6 +37,8 @@ pub struct Config {
     pub sources: SourceList,
     /// How sources are dealt with.
     pub upstream: UpstreamConfig,
+    /// What users may take.
+    pub limits: LimitsConfig,
     /// The time of one user's exchange, from accepting to the last octet.
     pub key_exchange_timeout: Duration,
     /// Certificates and keys.
@@ -106,6 +110,8 @@ fn read(root: &Section<'_>) -> Option<Config> {
     let observability = observability.map(|section| read_observability(&section));
     let upstream = root.section("upstream");
     let upstream = upstream.map(|section| upstream::read(&section));
+    let limits = root.section("limits");
+    let limits = limits.map(|section| limits::read(&section));
     let server = root.required_section("nts-pool-ke-server")?;
     let listen = read_listen(&server);
     let tls = read_tls(&server);
@@ -119,6 +125,7 @@ fn read(root: &Section<'_>) -> Option<Config> {
         listen: listen?,
         sources: sources?,
         upstream: upstream.unwrap_or_default(),
+        limits: limits.unwrap_or_default(),
         key_exchange_timeout,
         tls: tls?,
         observability: observability.unwrap_or_default(),

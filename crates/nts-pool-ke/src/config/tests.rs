@@ -1,3 +1,4 @@
+mod limits;
 mod sources;
 
 use std::fs::{self, Permissions};
@@ -169,6 +170,10 @@ info-interval-s = 30
 same-source-retry = false
 deny-private-addresses = true
 name-policy = "verified"
+[limits]
+prefix-rate = 10
+exempt-prefixes = ["192.0.2.0/24", "2001:db8::/32"]
+handshake-timeout-ms = 2500
 [observability]
 log-level = "debug"
 log-format = "json"
@@ -203,6 +208,16 @@ info-interval-s = 30
 same-source-retry = false
 deny-private-addresses = true
 name-policy = "verified"
+
+[limits]
+# max-connections: 60 % of the open files, at most 16384
+prefix-rate = 10
+prefix-burst = 500
+prefix-concurrency = 64
+exempt-prefixes = ["192.0.2.0/24", "2001:db8::/32"]
+first-byte-timeout-ms = 2000
+handshake-timeout-ms = 2500
+request-timeout-ms = 5000
 
 [observability]
 log-level = "debug"

@@ -11,7 +11,9 @@ use tokio::net::TcpStream;
 use tokio_rustls::client::TlsStream;
 
 use super::*;
-use crate::config::{ObservabilityConfig, SourceConfig, TlsConfig, TlsFiles, UpstreamConfig};
+use crate::config::{
+    LimitsConfig, ObservabilityConfig, SourceConfig, TlsConfig, TlsFiles, UpstreamConfig,
+};
 use crate::testing::{
     Answer, Authority, Script, TestSource, closed_port, cookies, ordinary_request,
 };
@@ -32,6 +34,7 @@ impl Lab {
             listen: vec!["127.0.0.1:0".parse().unwrap()],
             sources: sources.into(),
             upstream: UpstreamConfig::default(),
+            limits: LimitsConfig::default(),
             key_exchange_timeout: timeout,
             tls: TlsConfig {
                 upstream_identity: identity.clone(),

@@ -2,9 +2,10 @@
 
 use std::net::SocketAddr;
 
-use tokio::sync::{OwnedSemaphorePermit, watch};
+use tokio::sync::watch;
 use tokio::time::Instant;
 
+use super::gate::Slot;
 use crate::quick_ack::QuickAckStream;
 use crate::shutdown::Shutdown;
 
@@ -23,7 +24,7 @@ pub struct Connection {
 #[derive(Debug)]
 pub struct Lease {
     pub(super) deadline: watch::Sender<Instant>,
-    pub(super) slot: Option<OwnedSemaphorePermit>,
+    pub(super) slot: Option<Slot>,
     pub(super) shutdown: Shutdown,
 }
 
@@ -40,7 +41,7 @@ impl Lease {
         self.deadline.send_replace(deadline);
     }
 
-    /// Gives the slot back early, for connections that are counted elsewhere from here on.
+    /// Gives the slot, and the place in its network's count, back early: for connections that are counted elsewhere from here on.
     pub fn release_slot(&mut self) {
         self.slot = None;
     }

@@ -1,4 +1,4 @@
-//! A bounded TCP listener: permits, deadlines, and an end that leaves nothing behind.
+//! A bounded TCP listener: limits, deadlines, and an end that leaves nothing behind.
 //!
 //! The listener knows nothing about what is spoken: it accepts, limits, runs one handler per
 //! connection and waits for them at the end. It never ends because of a connection, and no
@@ -7,7 +7,11 @@
 mod accept;
 mod bind;
 mod connection;
+mod first_byte;
+mod gate;
+mod prefix;
 mod serve;
+mod silent;
 mod stats;
 #[cfg(test)]
 mod tests;
@@ -15,5 +19,8 @@ mod tests;
 pub use accept::{AcceptErrorClass, Incoming};
 pub use bind::{BindError, bind, bind_all};
 pub use connection::{Connection, Lease};
+pub use first_byte::first_byte_limit;
+pub use gate::{Gate, LimitReason};
+pub use prefix::PrefixLimits;
 pub use serve::{Limits, serve};
 pub use stats::Stats;

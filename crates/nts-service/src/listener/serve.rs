@@ -8,23 +8,25 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use tokio::net::TcpStream;
-use tokio::sync::{Semaphore, watch};
+use tokio::sync::watch;
 use tokio::task::{JoinError, JoinSet};
 use tokio::time::{Instant, sleep, sleep_until, timeout};
 
 use super::accept::{AcceptErrorClass, BackOff, Incoming};
 use super::connection::{Connection, Lease};
+use super::first_byte::{self, Silence};
+use super::gate::{Admitted, Gate, LimitReason, Slot};
 use super::stats::Stats;
 use crate::quick_ack::QuickAckStream;
 use crate::shutdown::Shutdown;
 use crate::telemetry::throttle::Throttle;
 
-/// What a listener grants.
+/// How much time a listener grants.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Limits {
-    /// Connections at the same time. One more is closed at once: a fast failure lets the user's
-    /// back-off work (pool design §5.2).
-    pub max_connections: usize,
+    /// How long a connection may be silent before it is closed, from accepting on. Its handler is
+    /// called after that. `None`: it is called at once, for protocols in which the server begins.
+    pub first_byte: Option<Duration>,
     /// The time of one exchange, from accepting on.
     pub time_limit: Duration,
     /// A handler that still runs this long after its deadline is ended.
@@ -33,7 +35,8 @@ pub struct Limits {
     pub drain: Duration,
 }
 
-/// Accepts connections and runs `handler` on each in a task of its own, until `shutdown`.
+/// Accepts connections and runs `handler` on each that `gate` lets in, in a task of its own, until
+/// `shutdown`. Others are closed at once: a fast failure lets the user's back-off work.
 ///
 /// Then nothing more is accepted except what the kernel has accepted already, and running
 /// handlers get [`Limits::drain`]; those that still run are ended. When this returns, no task is
@@ -41,6 +44,7 @@ pub struct Limits {
 /// connection only.
 pub async fn serve<I, H, F>(
     mut incoming: I,
+    gate: Gate,
     limits: Limits,
     shutdown: Shutdown,
     stats: Stats,
@@ -50,7 +54,7 @@ pub async fn serve<I, H, F>(
     H: Fn(Connection) -> F + Send + Sync + 'static,
     F: Future<Output = ()> + Send + 'static,
 {
-    let mut tasks = Tasks::new(limits, shutdown.clone(), stats, handler);
+    let mut tasks = Tasks::new(gate, limits, shutdown.clone(), stats, handler);
     let mut trouble = Trouble::new();
     loop {
         tokio::select! {
@@ -80,11 +84,11 @@ pub async fn serve<I, H, F>(
 
 /// The running handlers of one listener.
 struct Tasks<H> {
+    gate: Gate,
     limits: Limits,
     shutdown: Shutdown,
     stats: Stats,
     handler: Arc<H>,
-    slots: Arc<Semaphore>,
     running: JoinSet<()>,
     panics: Throttle,
 }
@@ -94,45 +98,59 @@ where
     H: Fn(Connection) -> F + Send + Sync + 'static,
     F: Future<Output = ()> + Send + 'static,
 {
-    fn new(limits: Limits, shutdown: Shutdown, stats: Stats, handler: H) -> Self {
+    fn new(gate: Gate, limits: Limits, shutdown: Shutdown, stats: Stats, handler: H) -> Self {
         Self {
+            gate,
             limits,
             shutdown,
             stats,
             handler: Arc::new(handler),
-            slots: Arc::new(Semaphore::new(limits.max_connections)),
             running: JoinSet::new(),
             panics: Throttle::new(1, LOG_INTERVAL),
         }
     }
 
-    /// Runs the handler on a new connection, or closes it if all slots are taken.
+    /// Runs the handler on a new connection, or closes it if a limit is reached.
     fn start(&mut self, stream: TcpStream, peer: SocketAddr) {
-        let Ok(slot) = self.slots.clone().try_acquire_owned() else {
-            self.stats.refused.increment();
-            return;
+        let accepted = Instant::now();
+        let mut admitted = match self.gate.admit(peer.ip(), accepted) {
+            Ok(admitted) => admitted,
+            Err(reason) => {
+                self.stats.refused.increment();
+                self.stats.limited(reason).increment();
+                return;
+            }
         };
         self.stats.accepted.increment();
+        if admitted.made_room {
+            self.stats.limited(LimitReason::Global).increment();
+        }
         // Each message is one write, so waiting for more to send would only add delay.
         if let Err(error) = stream.set_nodelay(true) {
             tracing::debug!(%error, "cannot set TCP_NODELAY");
         }
-        let (deadline, moved) = watch::channel(Instant::now() + self.limits.time_limit);
-        let lease = Lease {
-            deadline,
-            slot: Some(slot),
-            shutdown: self.shutdown.clone(),
-        };
-        let connection = Connection {
-            stream: QuickAckStream::new(stream),
-            peer,
-            lease,
-        };
-        let (handler, grace, stats) = (self.handler.clone(), self.limits.grace, self.stats.clone());
+        if self.limits.first_byte.is_none() {
+            admitted.slot.heard();
+        }
+        let (handler, limits, stats) = (self.handler.clone(), self.limits, self.stats.clone());
+        let shutdown = self.shutdown.clone();
         self.running.spawn(async move {
             let _open = stats.open.hold();
+            let Some(slot) = begin(&stream, admitted, accepted, limits, &stats).await else {
+                return;
+            };
+            let (deadline, moved) = watch::channel(accepted + limits.time_limit);
+            let connection = Connection {
+                stream: QuickAckStream::new(stream),
+                peer,
+                lease: Lease {
+                    deadline,
+                    slot: Some(slot),
+                    shutdown,
+                },
+            };
             // The handler is called in here, so that a panic of its own stays in here too.
-            if within_deadline(handler(connection), moved, grace)
+            if within_deadline(handler(connection), moved, limits.grace)
                 .await
                 .is_err()
             {
@@ -143,7 +161,7 @@ where
 
     /// Takes what the kernel has accepted before the end; these users have been told so already.
     async fn take_backlog(&mut self, incoming: &mut impl Incoming) {
-        for _ in 0..self.limits.max_connections {
+        for _ in 0..self.gate.max_connections() {
             tokio::select! {
                 biased;
                 accepted = incoming.accept() => match accepted {
@@ -182,6 +200,31 @@ where
                 held_back,
                 "a connection was ended by a defect of this program; please report it"
             );
+        }
+    }
+}
+
+/// Waits for the peer to begin, if it has to; `None` if the connection is to be closed instead.
+async fn begin(
+    stream: &TcpStream,
+    admitted: Admitted,
+    accepted: Instant,
+    limits: Limits,
+    stats: &Stats,
+) -> Option<Slot> {
+    let Admitted {
+        mut slot, evicted, ..
+    } = admitted;
+    let Some(limit) = limits.first_byte else {
+        return Some(slot);
+    };
+    match first_byte::wait(stream, evicted, accepted + limit).await {
+        Ok(()) => slot.heard().then_some(slot),
+        // Counted with the connection that it made room for.
+        Err(Silence::Evicted) => None,
+        Err(Silence::TooLong) => {
+            stats.limited(LimitReason::FirstByte).increment();
+            None
         }
     }
 }

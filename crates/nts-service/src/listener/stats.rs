@@ -1,6 +1,7 @@
 //! What a listener counts.
 
 use super::accept::AcceptErrorClass;
+use super::gate::LimitReason;
 use crate::telemetry::metrics::{Counter, Gauge, Registry};
 
 /// What a listener counts.
@@ -8,7 +9,7 @@ use crate::telemetry::metrics::{Counter, Gauge, Registry};
 pub struct Stats {
     /// Connections accepted and handed to a handler.
     pub accepted: Counter,
-    /// Connections closed at once because all slots were taken.
+    /// Connections closed at once because a limit was reached.
     pub refused: Counter,
     /// Connections that have a handler now.
     pub open: Gauge,
@@ -17,6 +18,7 @@ pub struct Stats {
     /// Handlers that panicked.
     pub panicked: Counter,
     accept_errors: [Counter; 3],
+    limited: [Counter; 4],
 }
 
 impl Stats {
@@ -32,11 +34,18 @@ impl Stats {
                 &[("class", class.label())],
             )
         };
+        let limited = |reason: LimitReason| {
+            counter(
+                "limited_total",
+                "Connections closed before they could say anything, by the limit that was reached.",
+                &[("reason", reason.label())],
+            )
+        };
         Self {
             accepted: counter("connections_accepted_total", "Connections accepted.", &[]),
             refused: counter(
                 "connections_refused_total",
-                "Connections closed at once because all slots were taken.",
+                "Connections closed at once because a limit was reached.",
                 &[],
             ),
             open: registry.gauge(&format!("{prefix}_connections"), "Connections now.", &[]),
@@ -51,8 +60,22 @@ impl Stats {
                 &[],
             ),
             accept_errors: AcceptErrorClass::ALL.map(accept_errors),
+            limited: LimitReason::ALL.map(limited),
         }
     }
+
+    /// Connections closed before they could say anything: refused, silent for too long, or silent
+    /// when all slots were taken.
+    pub fn limited(&self, reason: LimitReason) -> &Counter {
+        let [rate, concurrency, global, first_byte] = &self.limited;
+        match reason {
+            LimitReason::PrefixRate => rate,
+            LimitReason::PrefixConcurrency => concurrency,
+            LimitReason::Global => global,
+            LimitReason::FirstByte => first_byte,
+        }
+    }
+
     /// Failed accepts of this class.
     pub fn accept_error(&self, class: AcceptErrorClass) -> &Counter {
         let [connection, resources, other] = &self.accept_errors;

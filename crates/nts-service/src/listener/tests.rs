@@ -17,11 +17,17 @@ use crate::shutdown;
 use crate::telemetry::metrics::Registry;
 
 const LIMITS: Limits = Limits {
-    max_connections: 2,
+    first_byte: None,
     time_limit: Duration::from_secs(5),
     grace: Duration::from_secs(1),
     drain: Duration::from_secs(3),
 };
+
+const SLOTS: usize = 2;
+
+fn gate() -> Gate {
+    Gate::new(SLOTS)
+}
 
 fn stats() -> Stats {
     Stats::new(&Registry::new(), "test")
@@ -91,7 +97,14 @@ async fn each_connection_gets_its_handler() {
         let peer = connection.peer.to_string();
         connection.stream.write_all(peer.as_bytes()).await.unwrap();
     };
-    let served = tokio::spawn(serve(listener, LIMITS, shutdown, stats.clone(), handler));
+    let served = tokio::spawn(serve(
+        listener,
+        gate(),
+        LIMITS,
+        shutdown,
+        stats.clone(),
+        handler,
+    ));
     for _ in 0..5 {
         let mut user = TcpStream::connect(address).await.unwrap();
         let mut text = String::new();
@@ -121,10 +134,17 @@ async fn one_connection_too_many_is_closed_at_once() {
             done.notified().await;
         }
     };
-    let served = tokio::spawn(serve(listener, LIMITS, shutdown, stats.clone(), handler));
+    let served = tokio::spawn(serve(
+        listener,
+        gate(),
+        LIMITS,
+        shutdown,
+        stats.clone(),
+        handler,
+    ));
     let mut users = Vec::new();
     let mut handlers: Vec<(Connection, Arc<Notify>)> = Vec::new();
-    for _ in 0..LIMITS.max_connections {
+    for _ in 0..SLOTS {
         users.push(TcpStream::connect(address).await.unwrap());
         handlers.push(connections.recv().await.unwrap());
     }
@@ -162,6 +182,7 @@ where
     let began = Instant::now();
     let serving = serve(
         Script::of([Ok(accepted)]),
+        gate(),
         LIMITS,
         shutdown,
         stats.clone(),
@@ -220,10 +241,6 @@ async fn a_panic_costs_one_connection_only() {
             connection.stream.write_all(b"x").await.unwrap();
         }
     };
-    let limits = Limits {
-        max_connections: 3,
-        ..LIMITS
-    };
     let (trigger, shutdown) = shutdown::channel();
     let stats = stats();
     let script = Script::of([Ok(first), Ok(second), Ok(third)]);
@@ -234,7 +251,14 @@ async fn a_panic_costs_one_connection_only() {
         trigger.fire();
     };
     tokio::join!(
-        serve(script, limits, shutdown, stats.clone(), handler),
+        serve(
+            script,
+            Gate::new(3),
+            LIMITS,
+            shutdown,
+            stats.clone(),
+            handler
+        ),
         users
     );
     assert_eq!(
@@ -272,7 +296,14 @@ async fn failing_accepts_slow_the_listener_down_but_never_end_it() {
         trigger.fire();
         waited
     };
-    let serving = serve(Script::of(steps), LIMITS, shutdown, stats.clone(), handler);
+    let serving = serve(
+        Script::of(steps),
+        gate(),
+        LIMITS,
+        shutdown,
+        stats.clone(),
+        handler,
+    );
     let ((), waited) = tokio::join!(serving, served);
     // The timer rounds each pause up to a millisecond.
     assert!((4270..4300).contains(&waited.as_millis()), "{waited:?}");
@@ -289,7 +320,7 @@ async fn after_a_success_the_pause_is_short_again() {
     let script = Script::of([full(), full(), full(), Ok(first), full(), Ok(second)]);
     tokio::time::pause();
     let began = Instant::now();
-    let serving = serve(script, LIMITS, shutdown, stats(), |_| async {});
+    let serving = serve(script, gate(), LIMITS, shutdown, stats(), |_| async {});
     let ended = async {
         assert_eq!(two.read(&mut [0]).await.unwrap(), 0);
         trigger.fire();
@@ -308,7 +339,7 @@ async fn the_end_does_not_wait_for_a_pause() {
     let began = Instant::now();
     let script = Script::of((0..99).map(|_| Script::error(Errno::EMFILE)));
     let handler = |_| async {};
-    let serving = serve(script, LIMITS, shutdown, stats(), handler);
+    let serving = serve(script, gate(), LIMITS, shutdown, stats(), handler);
     let fire = async {
         sleep(Duration::from_millis(5_500)).await;
         trigger.fire();
@@ -350,7 +381,7 @@ async fn at_the_end_running_handlers_finish_and_stuck_ones_are_ended() {
     };
     let script = Script::of([Ok(first), Ok(second)]);
     tokio::join!(
-        serve(script, LIMITS, shutdown, stats.clone(), handler),
+        serve(script, gate(), LIMITS, shutdown, stats.clone(), handler),
         fire
     );
     assert_eq!(began.elapsed().as_secs(), 2 + 3);
@@ -371,6 +402,7 @@ async fn what_the_kernel_has_accepted_is_still_served_at_the_end() {
     };
     serve(
         Script::of([Ok(accepted)]),
+        gate(),
         LIMITS,
         shutdown,
         stats(),
@@ -396,6 +428,7 @@ async fn dropping_the_listener_ends_its_handlers() {
     };
     let serving = tokio::spawn(serve(
         Script::of([Ok(accepted)]),
+        gate(),
         LIMITS,
         shutdown,
         stats(),
@@ -437,4 +470,174 @@ async fn both_families_can_share_a_port() {
     let list = [format!("0.0.0.0:{port}"), format!("[::]:{port}")];
     let list = list.map(|address| address.parse().unwrap());
     assert_eq!(bind_all(&list).unwrap().len(), 2);
+}
+
+const FIRST_BYTE: Duration = Duration::from_secs(2);
+
+fn with_first_byte() -> Limits {
+    Limits {
+        first_byte: Some(FIRST_BYTE),
+        ..LIMITS
+    }
+}
+
+#[test]
+fn a_connection_may_be_silent_for_half_of_its_time_but_at_most_two_seconds() {
+    let limits = [1, 4, 5, 60].map(|seconds| first_byte_limit(Duration::from_secs(seconds)));
+    assert_eq!(
+        limits.map(|limit| limit.as_millis()),
+        [500, 2000, 2000, 2000]
+    );
+}
+
+#[tokio::test]
+async fn who_is_silent_is_closed_before_his_handler_is_called() {
+    let (accepted, mut user) = pair().await;
+    let (trigger, shutdown) = shutdown::channel();
+    let stats = stats();
+    tokio::time::pause();
+    let began = Instant::now();
+    let script = Script::of([Ok(accepted)]);
+    let handler = |_| async { panic!("there is nothing to handle") };
+    let serving = serve(
+        script,
+        gate(),
+        with_first_byte(),
+        shutdown,
+        stats.clone(),
+        handler,
+    );
+    let ended = async {
+        assert_eq!(user.read(&mut [0]).await.unwrap(), 0);
+        trigger.fire();
+        began.elapsed()
+    };
+    let ((), lived) = tokio::join!(serving, ended);
+    assert_eq!(lived.as_secs(), FIRST_BYTE.as_secs());
+    assert_eq!(stats.limited(LimitReason::FirstByte).get(), 1);
+    assert_eq!((stats.overdue.get(), stats.panicked.get()), (0, 0));
+}
+
+#[tokio::test]
+async fn at_the_limit_the_oldest_silent_connection_makes_room() {
+    let listener = bind("127.0.0.1:0".parse().unwrap()).unwrap();
+    let address = listener.local_addr().unwrap();
+    let (trigger, shutdown) = shutdown::channel();
+    let stats = stats();
+    let (speaks, mut speaking) = mpsc::unbounded_channel();
+    let handler = move |mut connection: Connection| {
+        let speaks = speaks.clone();
+        async move {
+            let _held = &connection.lease;
+            let mut octet = [0];
+            connection.stream.read_exact(&mut octet).await.unwrap();
+            speaks.send(octet).unwrap();
+            connection.stream.read_exact(&mut octet).await.unwrap();
+            connection.stream.write_all(&octet).await.unwrap();
+        }
+    };
+    let serving = serve(
+        listener,
+        gate(),
+        with_first_byte(),
+        shutdown,
+        stats.clone(),
+        handler,
+    );
+    let served = tokio::spawn(serving);
+    let mut talker = TcpStream::connect(address).await.unwrap();
+    talker.write_all(b"t").await.unwrap();
+    assert_eq!(speaking.recv().await, Some(*b"t"));
+    let mut silent = TcpStream::connect(address).await.unwrap();
+    // Each newcomer takes the place of the silent one before him.
+    for _ in 0..10 {
+        let newcomer = TcpStream::connect(address).await.unwrap();
+        assert_eq!(silent.read(&mut [0]).await.unwrap(), 0);
+        silent = newcomer;
+    }
+    silent.write_all(b"s").await.unwrap();
+    assert_eq!(speaking.recv().await, Some(*b"s"));
+    // Nobody is silent any more, so the next one has to go himself.
+    let mut refused = TcpStream::connect(address).await.unwrap();
+    assert_eq!(refused.read(&mut [0]).await.unwrap(), 0);
+    let limited = stats.limited(LimitReason::Global).get();
+    assert_eq!(
+        (stats.accepted.get(), stats.refused.get(), limited),
+        (12, 1, 11)
+    );
+    for mut user in [talker, silent] {
+        user.write_all(b"x").await.unwrap();
+        assert_eq!(user.read_u8().await.unwrap(), b'x');
+    }
+    trigger.fire();
+    served.await.unwrap();
+}
+
+#[tokio::test]
+async fn one_gate_stands_before_all_addresses() {
+    let (first, mut one) = pair().await;
+    let (second, mut two) = pair().await;
+    let (trigger, shutdown) = shutdown::channel();
+    let (gate, stats) = (Gate::new(1), stats());
+    let handler = |connection: Connection| async move {
+        connection.lease.shutdown().requested().await;
+    };
+    let serving = |stream| {
+        let (gate, stats) = (gate.clone(), stats.clone());
+        serve(
+            Script::of([Ok(stream)]),
+            gate,
+            LIMITS,
+            shutdown.clone(),
+            stats,
+            handler,
+        )
+    };
+    let users = async {
+        let mut octets = ([0], [0]);
+        tokio::select! {
+            read = one.read(&mut octets.0) => assert_eq!(read.unwrap(), 0),
+            read = two.read(&mut octets.1) => assert_eq!(read.unwrap(), 0),
+        }
+        trigger.fire();
+    };
+    tokio::join!(serving(first), serving(second), users);
+    assert_eq!((stats.accepted.get(), stats.refused.get()), (1, 1));
+}
+
+#[tokio::test]
+async fn a_network_that_takes_too_much_is_closed_at_once_and_a_released_slot_does_not_count() {
+    let listener = bind("127.0.0.1:0".parse().unwrap()).unwrap();
+    let address = listener.local_addr().unwrap();
+    let limits = PrefixLimits {
+        rate: 1,
+        burst: 4,
+        concurrency: 1,
+        exempt: Vec::new(),
+    };
+    let (trigger, shutdown) = shutdown::channel();
+    let stats = stats();
+    let (held, mut connections) = mpsc::unbounded_channel();
+    let handler = move |connection| {
+        held.send(connection).unwrap();
+        async {}
+    };
+    let gate = Gate::with_prefix_limits(100, limits);
+    let serving = serve(listener, gate, LIMITS, shutdown, stats.clone(), handler);
+    let served = tokio::spawn(serving);
+    let mut users = vec![TcpStream::connect(address).await.unwrap()];
+    let mut first = connections.recv().await.unwrap();
+    let mut refused = TcpStream::connect(address).await.unwrap();
+    assert_eq!(refused.read(&mut [0]).await.unwrap(), 0);
+    first.lease.release_slot();
+    users.push(TcpStream::connect(address).await.unwrap());
+    drop(connections.recv().await.unwrap());
+    users.push(TcpStream::connect(address).await.unwrap());
+    drop(connections.recv().await.unwrap());
+    let mut refused = TcpStream::connect(address).await.unwrap();
+    assert_eq!(refused.read(&mut [0]).await.unwrap(), 0);
+    let limited = LimitReason::ALL.map(|reason| stats.limited(reason).get());
+    assert_eq!(limited, [1, 1, 0, 0]);
+    trigger.fire();
+    served.await.unwrap();
 }

@@ -11,7 +11,7 @@ use tokio::io::{AsyncRead, AsyncReadExt, AsyncWriteExt};
 use tokio::net::TcpListener;
 
 use crate::ke_stream;
-use crate::listener::{self, Connection, Limits, Stats};
+use crate::listener::{self, Connection, Gate, Limits, Stats};
 use crate::quick_ack::QuickAckStream;
 use crate::shutdown::Shutdown;
 use crate::telemetry::metrics::Registry;
@@ -19,8 +19,11 @@ use crate::telemetry::metrics::Registry;
 /// The longest head of a request, in octets.
 const MAX_HEAD: usize = 2048;
 
+/// Requests at the same time.
+const SLOTS: usize = 100;
+
 const LIMITS: Limits = Limits {
-    max_connections: 100,
+    first_byte: None,
     time_limit: Duration::from_secs(1),
     grace: Duration::ZERO,
     drain: Duration::from_millis(200),
@@ -62,7 +65,7 @@ pub async fn serve(listener: TcpListener, pages: Pages, shutdown: Shutdown) {
     // The endpoint's own connections are nobody's business, so they are counted in vain.
     let stats = Stats::new(&Registry::new(), "http");
     let handler = move |connection| answer(connection, pages.clone());
-    listener::serve(listener, LIMITS, shutdown, stats, handler).await;
+    listener::serve(listener, Gate::new(SLOTS), LIMITS, shutdown, stats, handler).await;
 }
 
 /// The listener ends this when its time is over.
