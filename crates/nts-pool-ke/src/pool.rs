@@ -10,6 +10,7 @@ use nts_service::shutdown::{self, Shutdown, Trigger};
 use nts_service::telemetry::http::{self, Pages};
 use nts_service::telemetry::metrics::Registry;
 use nts_service::tls::{self, ClientCertificates};
+use rand::seq::SliceRandom as _;
 use tokio::net::TcpListener;
 use tokio::task::JoinSet;
 use tokio::time::Instant;
@@ -24,6 +25,8 @@ use crate::upstream::{Means, SystemResolver, keeper};
 const GRACE: Duration = Duration::from_millis(250);
 /// How long running exchanges may take to finish at the end.
 const DRAIN: Duration = Duration::from_secs(5);
+/// Sources that are checked per second when the pool starts.
+const FIRST_CHECKS_PER_SECOND: f64 = 200.0;
 const METRICS_PREFIX: &str = "nts_pool_ke";
 
 /// A pool that serves users. Dropping it ends it at once; [`Pool::shutdown`] lets running
@@ -56,6 +59,7 @@ impl Pool {
         let attempts = config.upstream.attempts;
         let means = Arc::new(Means {
             policy: config.upstream,
+            exchange_timeout: config.key_exchange_timeout,
             tls: tls::client_config(&config.tls.trust, Some(&config.tls.upstream_identity)),
             resolver: Arc::new(SystemResolver::default()),
         });
@@ -73,8 +77,9 @@ impl Pool {
         let (trigger, shutdown) = shutdown::channel();
 
         let mut keepers = JoinSet::new();
-        for source in &sources {
-            keepers.spawn(keeper::keep(Arc::clone(source), Arc::clone(&metrics)));
+        for (source, delay) in std::iter::zip(&sources, first_checks(sources.len())) {
+            let (source, metrics) = (Arc::clone(source), Arc::clone(&metrics));
+            keepers.spawn(keeper::keep(source, delay, metrics));
         }
         let mut running = JoinSet::new();
         if let Some(listener) = metrics_listener {
@@ -141,6 +146,16 @@ impl Pool {
         self.trigger.fire();
         while self.listeners.join_next().await.is_some() {}
     }
+}
+
+/// For each of so many sources, when it is checked for the first time: in random order, so that
+/// pools that start together do not all come to the same one, and not too many at once.
+fn first_checks(sources: usize) -> Vec<Duration> {
+    let mut delays: Vec<_> = (0..sources)
+        .map(|turn| Duration::from_secs(1).mul_f64(turn as f64 / FIRST_CHECKS_PER_SECOND))
+        .collect();
+    delays.shuffle(&mut rand::rng());
+    delays
 }
 
 fn local_address(listener: &TcpListener) -> Option<SocketAddr> {

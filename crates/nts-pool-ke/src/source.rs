@@ -3,6 +3,7 @@
 //! Everything here is shared by all exchanges and the source's keeper. Locks are held for moments,
 //! never while anything waits.
 
+use std::net::SocketAddr;
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
@@ -158,6 +159,11 @@ impl Source {
         let connected = self.connector.open().await?;
         self.note_round_trip(connected.round_trip);
         Ok(connected.connection)
+    }
+
+    /// Where it is, by a new look at its name if that is due; `None` if nobody says.
+    pub(crate) async fn renew_addresses(&self) -> Option<Arc<[SocketAddr]>> {
+        self.connector.renew_addresses().await
     }
 
     /// Replaces the names that the source itself lists.

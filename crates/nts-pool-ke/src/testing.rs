@@ -192,7 +192,11 @@ impl Drop for TestSource {
 
 impl TestSource {
     pub(crate) async fn start(identity: &Identity, script: Script) -> Self {
-        let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+        Self::start_at("127.0.0.1", identity, script).await
+    }
+
+    pub(crate) async fn start_at(ip: &str, identity: &Identity, script: Script) -> Self {
+        let listener = TcpListener::bind((ip, 0)).await.unwrap();
         let address = listener.local_addr().unwrap();
         let script = Arc::new(Mutex::new(script));
         let seen = Arc::new(Mutex::new(Seen::default()));
@@ -397,7 +401,8 @@ impl TestPool {
         let metrics = Arc::new(Metrics::new(Default::default(), &sources));
         let mut keepers = JoinSet::new();
         for source in &sources {
-            keepers.spawn(keeper::keep(Arc::clone(source), Arc::clone(&metrics)));
+            let (source, metrics) = (Arc::clone(source), Arc::clone(&metrics));
+            keepers.spawn(keeper::keep(source, Duration::ZERO, metrics));
         }
         Self {
             sources,
@@ -437,6 +442,7 @@ pub(crate) fn means_with(
 ) -> Arc<Means> {
     Arc::new(Means {
         policy,
+        exchange_timeout: Duration::from_secs(20),
         tls: tls::client_config(&authority.trust(), None),
         resolver,
     })

@@ -91,6 +91,17 @@ fn hex(text: &str) -> Vec<u8> {
     (0..text.len()).step_by(2).map(octet).collect()
 }
 
+#[test]
+fn first_checks_are_spread_in_random_order() {
+    let delays = first_checks(1000);
+    let mut sorted = delays.clone();
+    sorted.sort();
+    assert_ne!(delays, sorted);
+    assert_eq!(sorted[0], Duration::ZERO);
+    assert_eq!(sorted[200], Duration::from_secs(1));
+    assert_eq!(sorted[999], Duration::from_millis(4995));
+}
+
 #[tokio::test]
 async fn a_user_gets_cookies_for_his_own_keys() {
     let (lab, source) = lab_with(Script::default()).await;

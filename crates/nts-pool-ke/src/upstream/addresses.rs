@@ -93,6 +93,16 @@ impl Addresses {
             Self::OfName(name) => name.get().await,
         }
     }
+
+    /// Looks the name up again if it is time, and waits until that is over. The caller limits the
+    /// time.
+    pub(super) async fn renew(&self) {
+        if let Self::OfName(name) = self {
+            name.look_up_if_due();
+            // An error would mean that the sender is gone, but it lives in `self`.
+            let _ = name.status.subscribe().wait_for(|it| !it.running).await;
+        }
+    }
 }
 
 impl Name {

@@ -4,6 +4,7 @@
 //! a stranger.
 
 use std::io;
+use std::net::SocketAddr;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -15,7 +16,7 @@ use rustls::ClientConfig;
 use rustls_pki_types::ServerName;
 use socket2::{SockRef, TcpKeepalive};
 use tokio::net::TcpStream;
-use tokio::time::Instant;
+use tokio::time::{Instant, timeout};
 
 use super::addresses::Addresses;
 use super::connection::Connection;
@@ -29,10 +30,15 @@ use crate::config::{SourceConfig, UpstreamConfig};
 /// Silence on a kept-alive connection after which the system looks whether anyone is there.
 const TCP_KEEPALIVE: Duration = Duration::from_secs(60);
 
+/// Nobody waits longer for the new addresses of a name whose old ones are known.
+const LOOK_UP_PATIENCE: Duration = Duration::from_secs(1);
+
 /// What the connections to all sources have in common.
 pub(crate) struct Means {
     /// `[upstream]`.
     pub(crate) policy: UpstreamConfig,
+    /// The time of one user's exchange.
+    pub(crate) exchange_timeout: Duration,
     /// Whom the pool trusts, and what it shows of itself.
     pub(crate) tls: Arc<ClientConfig>,
     /// Where addresses come from.
@@ -87,6 +93,16 @@ impl Connector {
         OwnNames::new(names, own.chain(others).collect())
     }
 
+    /// The addresses that can be connected to, looked up again if that is due and name servers
+    /// answer soon. `None` if there are none.
+    pub(crate) async fn renew_addresses(&self) -> Option<Arc<[SocketAddr]>> {
+        let addresses = &self.target.as_ref()?.addresses;
+        // Those of before are good too.
+        let _ = timeout(LOOK_UP_PATIENCE, addresses.renew()).await;
+        let known = timeout(Duration::ZERO, addresses.get()).await;
+        known.ok()?.ok()
+    }
+
     /// Opens a connection. The caller limits the time.
     ///
     /// # Errors
@@ -97,7 +113,7 @@ impl Connector {
         let winner = self.race.run(&addresses, TcpStream::connect).await;
         let winner = winner.map_err(UpstreamError::connect)?;
         let tcp = winner.prize;
-        prepare(&tcp);
+        prepare(&tcp, self.means.exchange_timeout);
         let tls = self.sessions.tls(Instant::now());
         let stream = tls::connect(tls, target.name.clone(), QuickAckStream::new(tcp))
             .await
@@ -124,9 +140,15 @@ fn unverifiable() -> UpstreamError {
     UpstreamError::Resolve(io::Error::new(io::ErrorKind::InvalidInput, reason))
 }
 
-/// Sets what makes short messages fast and dead peers noticed. Each is a help, none is needed.
-fn prepare(tcp: &TcpStream) {
+/// Sets what makes short messages fast and dead peers noticed: those that acknowledge nothing for
+/// longer than `patience`, because no user waits longer. Each is a help, none is needed.
+fn prepare(tcp: &TcpStream, patience: Duration) {
     let _ = tcp.set_nodelay(true);
+    let socket = SockRef::from(tcp);
     let keepalive = TcpKeepalive::new().with_time(TCP_KEEPALIVE);
-    let _ = SockRef::from(tcp).set_tcp_keepalive(&keepalive);
+    let _ = socket.set_tcp_keepalive(&keepalive);
+    #[cfg(target_os = "linux")]
+    let _ = socket.set_tcp_user_timeout(Some(patience));
+    #[cfg(not(target_os = "linux"))]
+    let _ = patience;
 }

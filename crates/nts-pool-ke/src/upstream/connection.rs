@@ -4,6 +4,7 @@
 
 use std::io;
 use std::mem::MaybeUninit;
+use std::net::SocketAddr;
 use std::pin::Pin;
 use std::task::{Context, Poll, Waker};
 use std::time::Duration;
@@ -46,6 +47,11 @@ impl Connection {
     /// Whether it has carried a request before.
     pub(crate) fn is_used(&self) -> bool {
         self.used
+    }
+
+    /// The address at the other end, unless the connection is dead.
+    pub(crate) fn peer(&self) -> Option<SocketAddr> {
+        self.stream.get_ref().0.tcp().peer_addr().ok()
     }
 
     /// When its last exchange was over.

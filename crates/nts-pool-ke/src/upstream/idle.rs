@@ -3,6 +3,7 @@
 //! The last one parked is the first one taken, so that surplus ones age and go. The lock is held
 //! for moments only, never while anything waits.
 
+use std::net::SocketAddr;
 use std::sync::{Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
@@ -67,6 +68,15 @@ impl IdlePool {
         let surplus = connections.len().saturating_sub(self.most);
         gone.extend(connections.drain(..surplus));
         gone
+    }
+
+    /// Takes out the connections to other addresses than these: the source has moved.
+    pub(crate) fn leave_all_but(&self, addresses: &[SocketAddr]) -> Vec<Connection> {
+        let left = |connection: &mut Connection| {
+            let peer = connection.peer();
+            !peer.is_some_and(|peer| addresses.contains(&peer))
+        };
+        self.lock().extract_if(.., left).collect()
     }
 
     /// Takes all connections out, because the source changed its mind about us.

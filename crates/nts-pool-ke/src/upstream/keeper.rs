@@ -1,6 +1,7 @@
 //! One task per source that keeps it ready: checks it, learns what it supports, keeps a connection
 //! warm. No user's keys ever come here, so no user pays for a test.
 
+use std::net::SocketAddr;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -28,14 +29,20 @@ const NAMES_RETRY: Duration = Duration::from_secs(3600);
 /// For so long a dialect that was found out is not questioned, unless it stops working.
 const DIALECT_MEMORY: Duration = Duration::from_secs(24 * 3600);
 
-/// Looks after `source` for ever. Dropping the future ends it.
-pub(crate) async fn keep(source: Arc<Source>, metrics: Arc<Metrics>) {
+/// Looks after `source` for ever, from `delay` on or as soon as a user wants it. Dropping the
+/// future ends it.
+pub(crate) async fn keep(source: Arc<Source>, delay: Duration, metrics: Arc<Metrics>) {
+    tokio::select! {
+        () = sleep(delay) => {}
+        () = source.board.check_wanted() => {}
+    }
     let mut keeper = Keeper {
         source,
         metrics,
         failures: 0,
         found: None,
         names_due: Instant::now(),
+        addresses: None,
     };
     loop {
         let pause = keeper.round().await;
@@ -59,6 +66,8 @@ struct Keeper {
     /// The phrasing that worked last, and since when it is known.
     found: Option<(Phrasing, Instant)>,
     names_due: Instant,
+    /// Where the source was at its last check.
+    addresses: Option<Arc<[SocketAddr]>>,
 }
 
 /// What one check brought.
@@ -99,6 +108,7 @@ impl Keeper {
     /// Opens a connection and asks what the source supports, in the phrasing that is known to
     /// work, else in each that may.
     async fn check(&mut self) -> Result<Findings, UpstreamError> {
+        self.addresses = self.source.renew_addresses().await;
         let found = self
             .found
             .filter(|(_, since)| since.elapsed() < DIALECT_MEMORY);
@@ -145,7 +155,10 @@ impl Keeper {
 
     async fn take_in(&mut self, findings: Findings) {
         let now = Instant::now();
-        let gone = self.source.idle.renew(findings.connection, now);
+        let mut gone = self.source.idle.renew(findings.connection, now);
+        if let Some(addresses) = &self.addresses {
+            gone.extend(self.source.idle.leave_all_but(addresses));
+        }
         for (algorithm, length) in findings.capabilities.unusable() {
             tracing::warn!(
                 source = self.source.label(),

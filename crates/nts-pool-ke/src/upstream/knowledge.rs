@@ -13,7 +13,9 @@ use tokio::time::Instant;
 use super::dialect::Phrasing;
 use super::error::{Class, UpstreamError};
 
-/// Older knowledge is not used any more; the keeper renews it long before.
+/// Older knowledge is renewed when it is used, however seldom sources are checked.
+const FRESH: Duration = Duration::from_secs(300);
+/// Older knowledge is not used any more.
 const USABLE: Duration = Duration::from_secs(3600);
 /// A check that failed is not repeated for a user who comes sooner than that.
 pub(super) const REPEAT_AFTER: Duration = Duration::from_secs(1);
@@ -64,6 +66,11 @@ impl Board {
             let now = Instant::now();
             let status = status.borrow_and_update();
             if let Some(known) = usable(&status, now) {
+                let stale = now >= known.learnt + FRESH && status.failed.is_none();
+                if stale && !status.checking && !status.wanted {
+                    drop(status);
+                    self.want_check();
+                }
                 return Ok(known);
             }
             match status.failed {

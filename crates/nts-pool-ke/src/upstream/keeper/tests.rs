@@ -3,9 +3,9 @@ use nts_proto::ke::number_set::NumberSet;
 use nts_proto::ke::token::AuthenticationToken;
 
 use super::*;
-use crate::config::SourceConfig;
+use crate::config::{SourceConfig, UpstreamConfig};
 use crate::source::State;
-use crate::testing::{Authority, Script, TestPool, TestSource};
+use crate::testing::{Authority, Script, TestPool, TestResolver, TestSource, means, means_with};
 use crate::upstream::{Class, Dialect};
 
 /// One source and the pool that keeps it.
@@ -150,4 +150,87 @@ async fn a_check_that_is_wanted_leaves_one_warm_connection() {
     }
     assert_eq!(pool.sources[0].idle.len(), 1);
     assert_eq!(source.seen.lock().unwrap().keys.len(), 0);
+}
+
+/// Time that passes at once. What is due in it happens after it.
+async fn pass(time: Duration) {
+    tokio::time::pause();
+    tokio::time::advance(time).await;
+    tokio::time::resume();
+}
+
+#[tokio::test]
+async fn connections_to_addresses_that_the_source_has_left_are_closed() {
+    let authority = Authority::new();
+    let identity = authority.identity("a.test");
+    let source = TestSource::start_at("0.0.0.0", &identity, Script::default()).await;
+    let resolver = TestResolver::finding(&["127.0.0.1"]);
+    let means = means_with(&authority, UpstreamConfig::default(), resolver.clone());
+    let config = SourceConfig::new("a.test", source.address.port()).unwrap();
+    let pool = TestPool::with_means(vec![config], &means);
+    phrasing(&pool).await.unwrap();
+    let peer = async || loop {
+        if let Some(connection) = pool.sources[0].idle.take(Instant::now()) {
+            let peer = connection.peer().unwrap().ip().to_string();
+            assert!(pool.sources[0].idle.park(connection).is_none());
+            return peer;
+        }
+        tokio::task::yield_now().await;
+    };
+    assert_eq!(peer().await, "127.0.0.1");
+    // Another address does not make the first a worse one.
+    resolver.find(&["127.0.0.1", "127.0.0.2"]);
+    pass(Duration::from_secs(61)).await;
+    pool.sources[0].board.contradicted();
+    phrasing(&pool).await.unwrap();
+    assert_eq!(peer().await, "127.0.0.1");
+    resolver.find(&["127.0.0.2"]);
+    pass(Duration::from_secs(61)).await;
+    pool.sources[0].board.contradicted();
+    phrasing(&pool).await.unwrap();
+    while peer().await == "127.0.0.1" {
+        tokio::task::yield_now().await;
+    }
+    assert_eq!(peer().await, "127.0.0.2");
+    assert_eq!(pool.sources[0].idle.len(), 1);
+}
+
+#[tokio::test]
+async fn what_is_known_for_five_minutes_is_renewed_when_it_is_used() {
+    let authority = Authority::new();
+    let identity = authority.identity("127.0.0.1");
+    let source = TestSource::start(&identity, Script::default()).await;
+    let policy = UpstreamConfig {
+        info_interval: Duration::from_secs(1800),
+        ..UpstreamConfig::default()
+    };
+    let pool = TestPool::with_policy(&authority, vec![source.config()], policy);
+    let info_requests = || source.seen.lock().unwrap().info_requests;
+    phrasing(&pool).await.unwrap();
+    pass(Duration::from_secs(299)).await;
+    phrasing(&pool).await.unwrap();
+    tokio::task::yield_now().await;
+    assert_eq!(info_requests(), 1);
+    pass(Duration::from_secs(1)).await;
+    // Nobody waits for it.
+    let before = pool.sources[0].board.known(Instant::now()).unwrap().learnt;
+    assert_eq!(pool.sources[0].board.learn().await.unwrap().learnt, before);
+    while info_requests() < 2 {
+        tokio::task::yield_now().await;
+    }
+}
+
+#[tokio::test]
+async fn a_source_that_waits_for_its_first_check_is_checked_when_a_user_comes() {
+    let authority = Authority::new();
+    let identity = authority.identity("127.0.0.1");
+    let source = TestSource::start(&identity, Script::default()).await;
+    let means = means(&authority, UpstreamConfig::default());
+    let kept = Arc::new(Source::new(source.config(), means));
+    let metrics = Arc::new(Metrics::new(Default::default(), &[]));
+    let day = Duration::from_secs(24 * 3600);
+    let keeper = tokio::spawn(keep(Arc::clone(&kept), day, metrics));
+    assert!(kept.board.known(Instant::now()).is_none());
+    assert!(kept.board.learn().await.is_ok());
+    keeper.abort();
 }
