@@ -18,6 +18,7 @@
 
 pub mod config;
 pub mod pool;
+pub mod selection;
 
 mod budget;
 mod cookies;
