@@ -17,6 +17,7 @@
 //! What never happens here: NTP, record parsing, a look into a cookie.
 
 pub mod config;
+pub mod fleet;
 pub mod pool;
 pub mod selection;
 

@@ -1,0 +1,248 @@
+//! The way out of service and back, and who guards it.
+
+use std::time::Duration;
+
+use super::super::*;
+use super::node::{Node, seconds};
+
+const REACH: Event = Event::FailedBeforeKeys(Class::Reach);
+
+#[test]
+fn a_new_source_is_served_from_at_once_and_healthy_after_its_first_check() {
+    let mut node = Node::new(5);
+    node.answering = false;
+    assert_eq!(node.admitted(), 5);
+    assert!(
+        node.sources
+            .iter()
+            .all(|it| node.state(*it) == State::Unknown)
+    );
+    node.run(seconds(1));
+    assert_eq!(node.open.len(), 5);
+    let source = node.sources[0];
+    node.answer(source);
+    assert_eq!(node.state(source), State::Healthy);
+    let other = node.sources[1];
+    node.event(other, Event::Served);
+    assert_eq!(node.state(other), State::Healthy);
+    assert_eq!(node.tenths(other), 10);
+}
+
+#[test]
+fn a_source_that_comes_later_gets_users_little_by_little() {
+    let mut node = Node::healthy(5);
+    node.answering = false;
+    node.arrive(1, Arrival::Later);
+    let source = node.sources[5];
+    assert_eq!(node.tenths(source), 1);
+    node.run(seconds(1));
+    node.answer(source);
+    assert_eq!(node.state(source), State::Ramp);
+    assert_eq!(node.tenths(source), 1);
+}
+
+#[test]
+fn two_failures_eject_a_new_source() {
+    let mut node = Node::new(5);
+    node.answering = false;
+    let source = node.sources[0];
+    node.event(source, REACH);
+    assert_eq!(node.state(source), State::Unknown);
+    node.event(source, REACH);
+    assert_eq!(node.state(source), State::Ejected);
+    assert!(!node.admits(source));
+}
+
+#[test]
+fn the_whole_way_out_and_back() {
+    let mut node = Node::healthy(10);
+    let source = node.sources[0];
+    node.eject(source, Class::Reach);
+    node.ill.clear();
+    node.checks.clear();
+    let hold = node.run_until(|node| node.state(source) == State::Probing);
+    assert!(hold >= seconds(24) && hold <= seconds(36), "{hold:?}");
+    let probing = node.run_until(|node| node.state(source) == State::Ramp);
+    assert!(
+        probing >= seconds(2) && probing <= seconds(5),
+        "{probing:?}"
+    );
+    let probes = node.checks.iter().filter(|(_, checked)| *checked == source);
+    assert_eq!(probes.count(), 2);
+    for tenths in 1..=10 {
+        assert_eq!(node.tenths(source), tenths);
+        assert!(node.admits(source));
+        node.run(seconds(30));
+    }
+    assert_eq!(node.state(source), State::Healthy);
+    assert_eq!(node.tenths(source), 10);
+}
+
+#[test]
+fn after_a_hard_failure_the_ramp_is_twice_as_long() {
+    let mut node = Node::healthy(10);
+    let source = node.sources[0];
+    node.eject(source, Class::Identity);
+    node.ill.clear();
+    node.run_until(|node| node.state(source) == State::Ramp);
+    let ramp = node.run_until(|node| node.state(source) == State::Healthy);
+    assert!(ramp >= seconds(599) && ramp <= seconds(601), "{ramp:?}");
+}
+
+#[test]
+fn a_source_that_stays_ill_is_asked_less_and_less() {
+    let mut node = Node::healthy(10);
+    let source = node.sources[0];
+    node.eject(source, Class::Reach);
+    node.checks.clear();
+    let began = node.now;
+    node.run(seconds(24 * 3600));
+    let asked: Vec<_> = node
+        .checks
+        .iter()
+        .filter(|(_, checked)| *checked == source)
+        .map(|(at, _)| (*at - began).as_secs())
+        .collect();
+    for (pair, hold) in asked
+        .windows(2)
+        .zip([60, 120, 240, 480, 960, 1800, 1800, 1800])
+    {
+        let pause = pair[1] - pair[0];
+        assert!(
+            pause * 10 >= hold * 8 - 10 && pause * 10 <= hold * 12 + 10,
+            "{asked:?}"
+        );
+    }
+    assert!(!node.admits(source));
+}
+
+#[test]
+fn one_failure_ends_a_ramp_and_lengthens_the_hold() {
+    let mut node = Node::healthy(10);
+    let source = node.sources[0];
+    node.eject(source, Class::Reach);
+    node.ill.clear();
+    node.run_until(|node| node.state(source) == State::Ramp);
+    node.event(source, Event::FailedAfterKeys(Class::Reach));
+    assert_eq!(node.state(source), State::Ejected);
+    let hold = node.run_until(|node| node.state(source) == State::Probing);
+    assert!(hold >= seconds(48) && hold <= seconds(72), "{hold:?}");
+}
+
+#[test]
+fn ejections_are_forgotten_after_a_time_of_good_health() {
+    let first_hold = |healthy: Duration| {
+        let mut node = Node::healthy(10);
+        let source = node.sources[0];
+        for _ in 0..3 {
+            node.eject(source, Class::Reach);
+            node.ill.clear();
+            node.run_until(|node| node.state(source) == State::Healthy);
+        }
+        node.run(healthy);
+        node.eject(source, Class::Reach);
+        node.ill.clear();
+        node.run_until(|node| node.state(source) == State::Probing)
+            .as_secs()
+    };
+    assert!((192..=288).contains(&first_hold(seconds(0))));
+    assert!((96..=144).contains(&first_hold(seconds(601))));
+    assert!((24..=36).contains(&first_hold(seconds(3 * 600 + 1))));
+    assert!((24..=36).contains(&first_hold(seconds(24 * 3600))));
+}
+
+#[test]
+fn users_word_alone_takes_out_half_of_the_weight_at_most() {
+    let mut node = Node::healthy(20);
+    let sources = node.sources.clone();
+    for source in &sources {
+        // One after the other, so that it is no outage; the checks find nothing.
+        for _ in 0..3 {
+            node.event(*source, Event::FailedAfterKeys(Class::Reach));
+        }
+        node.run(seconds(4));
+    }
+    // The first ones are not back yet, since their hold and their ramp last longer than this.
+    let out = sources
+        .iter()
+        .filter(|it| node.state(**it) == State::Ejected);
+    assert!(out.count() <= 10);
+    assert!(node.admitted() >= 10);
+}
+
+#[test]
+fn checks_may_take_out_more() {
+    let mut node = Node::healthy(20);
+    let sources = node.sources.clone();
+    for source in &sources[..18] {
+        node.ill.insert(*source, Class::Reach);
+        node.run(seconds(300));
+    }
+    assert_eq!(node.admitted(), 2);
+    assert_eq!(node.panics, []);
+}
+
+#[test]
+fn users_word_alone_never_takes_out_the_last_three() {
+    let mut node = Node::healthy(3);
+    let sources = node.sources.clone();
+    for _ in 0..100 {
+        node.event(sources[0], Event::FailedAfterKeys(Class::Protocol));
+    }
+    assert_eq!(node.admitted(), 3);
+    // But that it is checked and found to be ill does.
+    node.eject(sources[0], Class::Reach);
+    assert_eq!(node.admitted(), 2);
+}
+
+#[test]
+fn a_drained_source_is_checked_but_never_admitted() {
+    let mut node = Node::healthy(5);
+    let source = node.sources[0];
+    node.place(|it| if it == source { 0 } else { 10 });
+    node.checks.clear();
+    node.run(seconds(600));
+    assert_eq!(node.state(source), State::Drained);
+    assert!(!node.admits(source));
+    let checks = node
+        .checks
+        .iter()
+        .filter(|(_, checked)| *checked == source)
+        .count();
+    assert!((8..=13).contains(&checks), "{checks}");
+    // Whatever it does is no part of an outage.
+    node.ill.insert(source, Class::Reach);
+    for _ in 0..100 {
+        node.event(source, REACH);
+    }
+    node.run(seconds(600));
+    assert_eq!(node.state(source), State::Drained);
+    node.ill.clear();
+    node.place(|_| 10);
+    assert_eq!(node.state(source), State::Unknown);
+    node.run_until(|node| node.state(source) == State::Ramp);
+}
+
+#[test]
+fn checks_of_many_sources_spread_out() {
+    let mut node = Node::new(5_000);
+    node.run(seconds(11));
+    assert_eq!(node.checks.len(), 5_000);
+    let began = node.checks[0].0;
+    let in_second = |second| {
+        let checks = node
+            .checks
+            .iter()
+            .filter(|(at, _)| (*at - began).as_secs() == second);
+        checks.count()
+    };
+    assert!((0..10).all(|second| (350..650).contains(&in_second(second))));
+    node.checks.clear();
+    node.run(seconds(600));
+    // Once a minute, give or take a fifth.
+    assert!(
+        (45_000..55_000).contains(&node.checks.len()),
+        "{}",
+        node.checks.len()
+    );
+}
