@@ -12,6 +12,7 @@ pub mod faulty_source;
 pub mod lab;
 pub mod log;
 pub mod secrets;
+pub mod simulation;
 pub mod user;
 pub mod wire;
 

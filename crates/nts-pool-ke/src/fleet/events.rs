@@ -101,10 +101,8 @@ impl Fleet {
             }
         };
         if proved {
-            let on_users_word = member.ejection.is_some_and(|it| it.on_users_word);
             member.readmit(now);
-            self.guard
-                .bring_back(&member.levels, member.weight, on_users_word);
+            self.guard.begin_service(&member.levels);
             self.in_service += 1;
             actions.push(Action::Changed(source));
         }
@@ -147,6 +145,9 @@ impl Fleet {
     }
 
     /// Takes a source out of service, if there is reason to and it may be done.
+    ///
+    /// On users' word alone it may be done only within limits; but a source that is in its ramp
+    /// was out a moment ago, so it can go again.
     pub(super) fn judge(
         &mut self,
         source: SourceKey,
@@ -158,16 +159,28 @@ impl Fleet {
         let Some(member) = self.members.get_mut(&source) else {
             return;
         };
-        let on_users_word = !member.evidence.has_failed_check();
-        let (levels, weight) = (&member.levels, member.weight);
-        let may = || !on_users_word || self.guard.allows(levels, weight, policy.keep_sources);
-        if self.outage.panic().is_none() && member.deserves_ejection(policy) && may() {
-            member.eject(on_users_word, policy, now, rng);
-            self.guard
-                .take_out(&member.levels, member.weight, on_users_word);
-            self.in_service = self.in_service.saturating_sub(1);
-            actions.push(Action::Changed(source));
+        if self.outage.panic().is_some() || !member.deserves_ejection(policy) {
+            return;
         }
+        let on_users_word = !member.evidence.has_failed_check();
+        let charge = on_users_word && !member.charged;
+        if on_users_word && !self.guard.can_spare(&member.levels, policy.keep_sources) {
+            return;
+        }
+        if charge
+            && member.is_established()
+            && !self.guard.may_charge(&member.levels, member.weight)
+        {
+            return;
+        }
+        if charge {
+            member.charged = true;
+            self.guard.charge(&member.levels, member.weight);
+        }
+        member.eject(policy, now, rng);
+        self.guard.end_service(&member.levels);
+        self.in_service = self.in_service.saturating_sub(1);
+        actions.push(Action::Changed(source));
     }
 
     /// A source that had to prove itself did not.

@@ -1,4 +1,7 @@
 //! How much of each level may be out of service on users' word alone.
+//!
+//! While a source gets its users back little by little it still counts as out, so that it can be
+//! taken out again at once, and sources that take turns do not sum up to more.
 
 use crate::selection::LevelId;
 
@@ -7,8 +10,9 @@ use crate::selection::LevelId;
 struct Account {
     /// Weight of all sources that are not drained.
     weight: u64,
-    /// Of these, weight of those that users' failures alone took out.
-    weight_out: u64,
+    /// Of these, weight of those that users' failures alone took out, and that are not healthy
+    /// again.
+    charged: u64,
     /// Sources in service.
     in_service: usize,
 }
@@ -25,40 +29,52 @@ impl Guard {
         self.accounts.clear();
     }
 
-    /// Enters a source that is not drained and in service.
+    /// A source that is not drained takes part.
     pub(super) fn enter(&mut self, levels: &[LevelId], weight: u32) {
-        self.each(levels, |account| {
-            account.weight += u64::from(weight);
-            account.in_service += 1;
-        });
+        self.each(levels, |account| account.weight += u64::from(weight));
     }
 
-    /// A source goes out of service; `on_users_word` if nothing but users' failures speaks
-    /// against it.
-    pub(super) fn take_out(&mut self, levels: &[LevelId], weight: u32, on_users_word: bool) {
+    /// A source is in service, for the first time or again.
+    pub(super) fn begin_service(&mut self, levels: &[LevelId]) {
+        self.each(levels, |account| account.in_service += 1);
+    }
+
+    /// A source is in service no longer.
+    pub(super) fn end_service(&mut self, levels: &[LevelId]) {
         self.each(levels, |account| {
             account.in_service = account.in_service.saturating_sub(1);
-            account.weight_out += u64::from(weight) * u64::from(on_users_word);
         });
     }
 
-    /// A source comes back into service, having gone as `on_users_word` says.
-    pub(super) fn bring_back(&mut self, levels: &[LevelId], weight: u32, on_users_word: bool) {
+    /// A source is out on nothing but users' word.
+    pub(super) fn charge(&mut self, levels: &[LevelId], weight: u32) {
+        self.each(levels, |account| account.charged += u64::from(weight));
+    }
+
+    /// A source that was charged is healthy again.
+    pub(super) fn discharge(&mut self, levels: &[LevelId], weight: u32) {
         self.each(levels, |account| {
-            account.in_service += 1;
-            let weight = u64::from(weight) * u64::from(on_users_word);
-            account.weight_out = account.weight_out.saturating_sub(weight);
+            account.charged = account.charged.saturating_sub(weight.into());
         });
     }
 
-    /// Whether users' failures alone may take this source out: in each of its levels no more than
-    /// half of the weight may be out so, and `keep` sources have to stay.
-    pub(super) fn allows(&self, levels: &[LevelId], weight: u32, keep: usize) -> bool {
-        levels.iter().all(|level| {
-            let account = self.accounts.get(level.get()).copied().unwrap_or_default();
-            let out = account.weight_out + u64::from(weight);
-            account.in_service > keep && 2 * out <= account.weight
+    /// Whether a source may be charged: in none of its levels more than half of the weight may be.
+    pub(super) fn may_charge(&self, levels: &[LevelId], weight: u32) -> bool {
+        self.all(levels, |account| {
+            2 * (account.charged + u64::from(weight)) <= account.weight
         })
+    }
+
+    /// Whether a source can be spared: in each of its levels so many others are in service.
+    pub(super) fn can_spare(&self, levels: &[LevelId], others: usize) -> bool {
+        self.all(levels, |account| account.in_service > others)
+    }
+
+    fn all(&self, levels: &[LevelId], holds: impl Fn(&Account) -> bool) -> bool {
+        let account = |level: &LevelId| self.accounts.get(level.get());
+        levels
+            .iter()
+            .all(|level| account(level).is_some_and(&holds))
     }
 
     fn each(&mut self, levels: &[LevelId], change: impl Fn(&mut Account)) {
@@ -75,59 +91,48 @@ impl Guard {
 mod tests {
     use super::*;
 
-    const KEEP: usize = 3;
-
-    fn ten_in_one_level() -> (Guard, [LevelId; 1]) {
+    /// A guard of ten sources of weight 7 in one level.
+    fn ten() -> (Guard, [LevelId; 1]) {
         let mut guard = Guard::default();
         let levels = [LevelId::GLOBAL];
-        (0..10).for_each(|_| guard.enter(&levels, 7));
+        for _ in 0..10 {
+            guard.enter(&levels, 7);
+            guard.begin_service(&levels);
+        }
         (guard, levels)
     }
 
     #[test]
-    fn half_of_the_weight_may_go_on_users_word() {
-        let (mut guard, levels) = ten_in_one_level();
+    fn half_of_the_weight_may_be_charged() {
+        let (mut guard, levels) = ten();
         for _ in 0..5 {
-            assert!(guard.allows(&levels, 7, KEEP));
-            guard.take_out(&levels, 7, true);
+            assert!(guard.may_charge(&levels, 7));
+            guard.charge(&levels, 7);
         }
-        assert!(!guard.allows(&levels, 7, KEEP));
-        guard.bring_back(&levels, 7, true);
-        assert!(guard.allows(&levels, 7, KEEP));
-        assert!(!guard.allows(&levels, 8, KEEP));
+        assert!(!guard.may_charge(&levels, 7));
+        guard.discharge(&levels, 7);
+        assert!(guard.may_charge(&levels, 7));
+        assert!(!guard.may_charge(&levels, 8));
     }
 
     #[test]
-    fn what_failed_its_checks_does_not_count_as_weight_but_the_last_sources_stay() {
-        let (mut guard, levels) = ten_in_one_level();
-        for _ in 0..6 {
-            guard.take_out(&levels, 7, false);
-        }
-        assert!(guard.allows(&levels, 7, KEEP));
-        guard.take_out(&levels, 7, true);
-        assert!(!guard.allows(&levels, 7, KEEP));
+    fn the_last_ones_cannot_be_spared() {
+        let (mut guard, levels) = ten();
+        (0..6).for_each(|_| guard.end_service(&levels));
+        assert!(guard.can_spare(&levels, 3));
+        guard.end_service(&levels);
+        assert!(!guard.can_spare(&levels, 3));
+        guard.begin_service(&levels);
+        assert!(guard.can_spare(&levels, 3));
     }
 
     #[test]
     fn every_level_has_to_allow_it() {
-        let (mut guard, levels) = ten_in_one_level();
-        let country = crate::selection::Roster::new(
-            vec![crate::selection::Entry {
-                id: String::new(),
-                weight: 1,
-                on_probation: false,
-                families: crate::selection::Families::BOTH,
-                operator: None,
-                regions: vec![crate::selection::Region::Continent(
-                    crate::selection::Continent::Asia,
-                )],
-            }],
-            crate::selection::Groups::default(),
-        )
-        .unwrap();
-        let both = country.levels_of(crate::selection::SourceIndex::new(0));
-        guard.enter(both, 1);
-        assert!(guard.allows(&levels, 1, KEEP));
-        assert!(!guard.allows(both, 1, KEEP));
+        let (mut guard, everybody) = ten();
+        let both = [LevelId::GLOBAL, LevelId::at(1)];
+        guard.enter(&both, 1);
+        guard.begin_service(&both);
+        assert!(guard.may_charge(&everybody, 1) && guard.can_spare(&everybody, 3));
+        assert!(!guard.may_charge(&both, 1) && !guard.can_spare(&both, 3));
     }
 }

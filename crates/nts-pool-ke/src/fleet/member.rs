@@ -67,8 +67,6 @@ pub(super) enum Phase {
 #[derive(Clone, Copy, Debug)]
 pub(super) struct Ejection {
     pub(super) at: Instant,
-    /// Nothing but users' failures spoke against it.
-    pub(super) on_users_word: bool,
     from: Phase,
 }
 
@@ -95,6 +93,8 @@ pub(super) struct Member {
     /// Under which time it stands in the agenda.
     pub(super) booked: Option<Instant>,
     pub(super) ejection: Option<Ejection>,
+    /// Users' word alone took it out, and it is not healthy again.
+    pub(super) charged: bool,
     /// Ejections that are not forgiven yet.
     strikes: u32,
     arrival: Arrival,
@@ -114,6 +114,7 @@ impl Member {
             checked: None,
             booked: None,
             ejection: None,
+            charged: false,
             strikes: 0,
             arrival,
             ramp: policy.ramp,
@@ -175,6 +176,7 @@ impl Member {
             (true, _) => {
                 self.phase = Phase::Drained;
                 self.ejection = None;
+                self.charged = false;
                 self.arrival = Arrival::Later;
             }
             (false, Phase::Drained) => self.phase = Phase::Unknown,
@@ -198,14 +200,12 @@ impl Member {
     /// Takes it out of service.
     pub(super) fn eject(
         &mut self,
-        on_users_word: bool,
         policy: &HealthPolicy,
         now: Instant,
         rng: &mut (impl CryptoRng + ?Sized),
     ) {
         self.ejection = Some(Ejection {
             at: now,
-            on_users_word,
             from: self.phase,
         });
         self.forgive(policy, now);
@@ -255,12 +255,19 @@ impl Member {
         };
     }
 
-    /// The ejection was a mistake: everything failed. Gives what it was.
-    pub(super) fn take_back_ejection(&mut self) -> Option<Ejection> {
-        let ejection = self.ejection.take()?;
+    /// An ejection that late was a mistake: everything failed. Gives whether there was one.
+    pub(super) fn take_back_ejection(&mut self, since: impl Fn(Instant) -> bool) -> bool {
+        let Some(ejection) = self.ejection.take_if(|ejection| since(ejection.at)) else {
+            return false;
+        };
         self.phase = ejection.from;
         self.strikes = self.strikes.saturating_sub(1);
-        Some(ejection)
+        true
+    }
+
+    /// Whether it has all of its users, as far as it is admitted.
+    pub(super) fn is_established(&self) -> bool {
+        matches!(self.phase, Phase::Unknown | Phase::Healthy { .. })
     }
 
     /// Goes on to whatever time alone leads to. Gives whether anything changed.

@@ -33,11 +33,13 @@ impl Fleet {
         let lately = 2 * self.policy.outage_window;
         let mut affected = Vec::new();
         for (source, member) in &mut self.members {
-            let ejection = member.ejection.filter(|it| now <= it.at + lately);
-            if let Some(ejection) = ejection.and_then(|_| member.take_back_ejection()) {
-                self.guard
-                    .bring_back(&member.levels, member.weight, ejection.on_users_word);
+            if member.take_back_ejection(|at| now <= at + lately) {
+                self.guard.begin_service(&member.levels);
                 self.in_service += 1;
+            }
+            if member.charged && member.is_established() {
+                member.charged = false;
+                self.guard.discharge(&member.levels, member.weight);
             }
             if member.is_in_service() && member.is_failing() {
                 affected.push(*source);

@@ -80,10 +80,10 @@ impl Fleet {
             self.guard.enter(&member.levels, member.weight);
             if member.is_in_service() {
                 self.in_service += 1;
-            } else {
-                let on_users_word = member.ejection.is_some_and(|it| it.on_users_word);
-                self.guard
-                    .take_out(&member.levels, member.weight, on_users_word);
+                self.guard.begin_service(&member.levels);
+            }
+            if member.charged {
+                self.guard.charge(&member.levels, member.weight);
             }
         }
         let sources: Vec<_> = self.members.keys().copied().collect();

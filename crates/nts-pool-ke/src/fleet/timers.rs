@@ -36,6 +36,10 @@ impl Fleet {
         if member.pass_time(now) {
             actions.push(Action::Changed(source));
         }
+        if member.charged && member.is_established() {
+            member.charged = false;
+            self.guard.discharge(&member.levels, member.weight);
+        }
         if let Check::Due(at) = member.check
             && at <= now
             && !matches!(member.phase, Phase::Ejected { .. })

@@ -106,6 +106,37 @@ impl<'a> Choice<'a> {
         Some(pick)
     }
 
+    /// Does not draw this source any more.
+    pub fn exclude(&mut self, source: SourceIndex) {
+        self.tried.push(source);
+    }
+
+    /// Lets a source that was drawn or excluded be drawn once more.
+    pub fn readmit(&mut self, source: SourceIndex) {
+        self.tried.extend(self.latest.take());
+        self.tried.retain(|tried| *tried != source);
+    }
+
+    /// How good the next candidate will be, if there is one. Looks at sources until it finds one.
+    pub fn best_left(&self, live: &impl Live) -> Option<Tier> {
+        let everybody = self.ladder.levels().last();
+        let is_left = |tier: &Tier| {
+            everybody.is_some_and(|level| {
+                let mut sources = level.whole.sources();
+                sources.any(|source| self.is_eligible(*tier, source, live))
+            })
+        };
+        let in_panic = || {
+            let mut sources = self.snapshot.panic_table()?.sources();
+            let usable = |source| {
+                (self.may_serve_denied() || !self.user.denial.contains(source))
+                    && self.is_usable(source, live)
+            };
+            sources.any(usable).then_some(Tier::Panic)
+        };
+        self.tiers().find(is_left).or_else(in_panic)
+    }
+
     /// The tiers that make a difference for this user.
     fn tiers(&self) -> impl Iterator<Item = Tier> + use<> {
         let policy = self.snapshot.policy();
@@ -129,9 +160,7 @@ impl<'a> Choice<'a> {
         live: &impl Live,
         rng: &mut (impl CryptoRng + ?Sized),
     ) -> Option<Pick> {
-        let eligible = |source| {
-            self.in_tier(tier, source) && live.admits(source) && self.is_usable(source, live)
-        };
+        let eligible = |source| self.is_eligible(tier, source, live);
         self.ladder.levels().find_map(|level| {
             let source = level
                 .tables(self.user.label)
@@ -160,6 +189,10 @@ impl<'a> Choice<'a> {
         })
     }
 
+    fn is_eligible(&self, tier: Tier, source: SourceIndex, live: &impl Live) -> bool {
+        self.in_tier(tier, source) && live.admits(source) && self.is_usable(source, live)
+    }
+
     fn in_tier(&self, tier: Tier, source: SourceIndex) -> bool {
         let denial = self.user.denial;
         match tier {
@@ -178,6 +211,7 @@ impl<'a> Choice<'a> {
     fn is_usable(&self, source: SourceIndex, live: &impl Live) -> bool {
         let member = self.snapshot.roster().member(source);
         member.is_some_and(|member| member.families.includes(self.user.family))
+            && self.latest != Some(source)
             && !self.tried.contains(&source)
             && live.can_serve(source)
     }

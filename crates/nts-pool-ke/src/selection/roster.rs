@@ -35,6 +35,12 @@ impl LevelId {
     /// The level that everybody belongs to.
     pub const GLOBAL: Self = Self(0);
 
+    /// The level at this position.
+    #[cfg(test)]
+    pub(crate) fn at(position: usize) -> Self {
+        Self(position)
+    }
+
     /// Its position: the levels of a roster are numbered from 0 without gaps.
     pub fn get(self) -> usize {
         self.0

@@ -37,6 +37,11 @@ impl Table {
         self.sources.is_empty()
     }
 
+    /// The sources.
+    pub(super) fn sources(&self) -> impl Iterator<Item = SourceIndex> {
+        self.sources.iter().copied()
+    }
+
     /// The sources and their weights.
     pub(super) fn weights(&self) -> impl Iterator<Item = (SourceIndex, u64)> {
         let starts = std::iter::once(0).chain(self.ends.iter().copied());

@@ -112,6 +112,32 @@ proptest! {
     }
 
     #[test]
+    fn p07_what_is_left_is_known_beforehand(
+        world in any_world(0..30), seed in any::<u64>(),
+    ) {
+        use rand::{SeedableRng as _, rngs::StdRng};
+        let snapshot = world.snapshot();
+        let denial = world.denial(&snapshot);
+        let live = world.live();
+        let mut rng = StdRng::seed_from_u64(seed);
+        let mut choice = snapshot.choose(world.user(&denial));
+        let mut again = Vec::new();
+        loop {
+            let left = choice.best_left(&live);
+            let pick = choice.next(&live, &mut rng);
+            prop_assert_eq!(left, pick.map(|pick| pick.tier));
+            let Some(pick) = pick else { break };
+            if !again.contains(&pick.source) && again.len() < 3 {
+                choice.readmit(pick.source);
+                again.push(pick.source);
+            }
+        }
+        let mut choice = snapshot.choose(world.user(&denial));
+        snapshot.roster().sources().for_each(|source| choice.exclude(source));
+        prop_assert_eq!(choice.next(&live, &mut rng), None);
+    }
+
+    #[test]
     fn p08_a_denied_only_source_of_a_country_is_replaced_by_another(
         others in 1..20_usize, wide in 1..30_usize, local in 1..5_usize, seed in any::<u64>(),
     ) {

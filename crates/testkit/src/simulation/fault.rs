@@ -1,0 +1,94 @@
+//! What can be wrong with a source, and for how long.
+
+use std::time::Duration;
+
+use nts_pool_ke::fleet::Class;
+
+/// One way to fail.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Fault {
+    /// The process is gone: connections are refused, kept ones were closed.
+    Refused,
+    /// Packets vanish, and kept connections look alive.
+    Blackholed,
+    /// Connections are accepted, but nothing is answered.
+    Silent,
+    /// The certificate has expired. The process was restarted with it.
+    BadCertificate,
+    /// The pool's token is not accepted any more.
+    TokenRevoked,
+    /// Questions are answered; keys are answered with garbage.
+    Broken,
+    /// Everything takes two seconds longer.
+    Slow,
+}
+
+/// What comes of one step towards a source.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Reaction {
+    /// What should, in time.
+    Good,
+    /// A failure that shows after one round trip.
+    Fails(Class),
+    /// No reaction: the step ends when patience does.
+    Nothing,
+}
+
+impl Fault {
+    /// All of them.
+    pub const ALL: [Self; 7] = [
+        Self::Refused,
+        Self::Blackholed,
+        Self::Silent,
+        Self::BadCertificate,
+        Self::TokenRevoked,
+        Self::Broken,
+        Self::Slow,
+    ];
+
+    /// Whether kept connections end when this begins, so that the pool sees it before it sends.
+    pub(super) fn closes_connections(self) -> bool {
+        matches!(self, Self::Refused | Self::BadCertificate)
+    }
+
+    /// Opening a connection: TCP and TLS.
+    pub(super) fn on_opening(self) -> Reaction {
+        match self {
+            Self::Refused => Reaction::Fails(Class::Reach),
+            Self::BadCertificate => Reaction::Fails(Class::Identity),
+            Self::Blackholed | Self::Silent | Self::Slow => Reaction::Nothing,
+            Self::TokenRevoked | Self::Broken => Reaction::Good,
+        }
+    }
+
+    /// A question without keys on an open connection.
+    pub(super) fn on_question(self) -> Reaction {
+        match self {
+            Self::TokenRevoked => Reaction::Fails(Class::Auth),
+            Self::Broken => Reaction::Good,
+            other => other.on_opening(),
+        }
+    }
+
+    /// A Fixed Key Request on an open connection.
+    pub(super) fn on_keys(self) -> Reaction {
+        match self {
+            Self::TokenRevoked => Reaction::Fails(Class::Auth),
+            Self::Broken => Reaction::Fails(Class::Protocol),
+            // The connection was open, so it ends.
+            Self::Refused | Self::BadCertificate => Reaction::Fails(Class::Reach),
+            Self::Blackholed | Self::Silent | Self::Slow => Reaction::Nothing,
+        }
+    }
+}
+
+/// A time in which a source has a fault, counted from the start.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Spell {
+    /// When it begins.
+    pub from: Duration,
+    /// When it is over.
+    pub until: Duration,
+    /// What is wrong.
+    pub fault: Fault,
+}

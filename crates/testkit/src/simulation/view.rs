@@ -1,0 +1,60 @@
+//! What an exchange may ask of every source at once, without waiting.
+
+use std::time::Instant;
+
+use nts_pool_ke::fleet::State;
+use nts_pool_ke::selection::{Live, Offer, SourceIndex};
+
+use super::scenario::Scenario;
+use super::source::Source;
+
+/// So many exchanges are under way with one source, as long as another one has less.
+pub(super) const SLOTS: usize = 8;
+/// So many are never exceeded, since sources have their limits.
+pub(super) const MOST_SLOTS: usize = 48;
+
+/// All sources, and what the node makes of them.
+pub(super) struct View {
+    pub(super) sources: Vec<Source>,
+    pub(super) admitted: Vec<bool>,
+    pub(super) state: Vec<State>,
+    /// Since when a source is ill and not found to be.
+    pub(super) ill_since: Vec<Option<Instant>>,
+    /// Since when a source is well and not admitted again.
+    pub(super) well_since: Vec<Option<Instant>>,
+}
+
+impl View {
+    /// Everybody is new.
+    pub(super) fn new(scenario: &Scenario, start: Instant) -> Self {
+        let sources = scenario.sources.iter().cloned();
+        let count = scenario.sources.len();
+        Self {
+            sources: sources.map(|script| Source::new(script, start)).collect(),
+            admitted: vec![true; count],
+            state: vec![State::Unknown; count],
+            ill_since: vec![None; count],
+            well_since: vec![None; count],
+        }
+    }
+}
+
+/// The view of an exchange for a user with this offer.
+pub(super) struct LiveFor<'a> {
+    pub(super) view: &'a View,
+    pub(super) offer: &'a Offer,
+    pub(super) most_in_flight: usize,
+}
+
+impl Live for LiveFor<'_> {
+    fn admits(&self, source: SourceIndex) -> bool {
+        self.view.admitted[source.get()]
+    }
+
+    fn can_serve(&self, source: SourceIndex) -> bool {
+        let source = &self.view.sources[source.get()];
+        let supported = source.supported.as_ref();
+        let slot = source.in_flight < self.most_in_flight;
+        slot && supported.is_none_or(|supported| self.offer.matches(supported))
+    }
+}
