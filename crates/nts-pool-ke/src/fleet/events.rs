@@ -4,10 +4,11 @@ use std::time::Instant;
 
 use rand::CryptoRng;
 
-use super::blame::Blame;
+use super::blame::{Blame, Class};
 use super::evidence::Stage;
 use super::member::{Check, Phase};
 use super::schedule::jittered;
+use super::turn::Turn;
 use super::{Action, Event, Fleet, SourceKey};
 
 impl Fleet {
@@ -21,60 +22,40 @@ impl Fleet {
         now: Instant,
         rng: &mut (impl CryptoRng + ?Sized),
     ) -> Vec<Action> {
-        let mut actions = Vec::new();
-        if !self.members.contains_key(&source) {
-            return actions;
-        }
+        let mut turn = Turn::new(now, rng);
         match event {
-            Event::Served => self.succeeded(source, true, now, &mut actions),
+            Event::Served => self.succeeded(source, true, &mut turn),
             Event::CheckPassed => {
-                self.succeeded(source, false, now, &mut actions);
-                self.plan_check_after_pass(source, now, rng);
+                self.succeeded(source, false, &mut turn);
+                self.plan_check_after_pass(source, &mut turn);
             }
             Event::CheckFailed(class) => {
-                self.failed(source, Stage::Check, class.blame(), now, rng, &mut actions);
-                self.plan_check_after_failure(source, now, rng);
+                self.failed(source, Stage::Check, class, &mut turn);
+                self.plan_check_after_failure(source, &mut turn);
             }
             Event::FailedBeforeKeys(class) => {
-                self.failed(
-                    source,
-                    Stage::BeforeKeys,
-                    class.blame(),
-                    now,
-                    rng,
-                    &mut actions,
-                );
-                self.want_check(source, class.blame(), now);
+                self.failed(source, Stage::BeforeKeys, class, &mut turn);
             }
             Event::FailedAfterKeys(class) => {
-                self.failed(
-                    source,
-                    Stage::AfterKeys,
-                    class.blame(),
-                    now,
-                    rng,
-                    &mut actions,
-                );
-                self.want_check(source, class.blame(), now);
+                self.failed(source, Stage::AfterKeys, class, &mut turn);
             }
-            Event::KeptConnectionClosed => self.want_check(source, Blame::Soft, now),
+            Event::KeptConnectionClosed => self.want_check(source, now),
         }
         self.book(source);
-        actions
+        turn.actions
     }
 
     fn succeeded(
         &mut self,
         source: SourceKey,
         cookies: bool,
-        now: Instant,
-        actions: &mut Vec<Action>,
+        turn: &mut Turn<'_, impl CryptoRng + ?Sized>,
     ) {
         let Some(member) = self.members.get_mut(&source) else {
             return;
         };
         let window = self.policy.ratio_window;
-        let failing_since = member.evidence.succeeded(cookies, now, window);
+        let failing_since = member.evidence.succeeded(cookies, turn.now, window);
         if member.phase == Phase::Drained {
             return;
         }
@@ -83,8 +64,8 @@ impl Fleet {
         }
         let proved = match &mut member.phase {
             Phase::Unknown => {
-                member.welcome(now);
-                actions.push(Action::Changed(source));
+                member.welcome(turn.now);
+                turn.must(Action::Changed(source));
                 false
             }
             Phase::Probing { passed } if !cookies => {
@@ -95,16 +76,16 @@ impl Fleet {
             Phase::Probing { .. } | Phase::Ejected { .. } => cookies && self.in_service == 0,
             _ => {
                 if failing_since.is_some() && self.outage.panic().is_some() {
-                    actions.push(Action::Changed(source));
+                    turn.must(Action::Changed(source));
                 }
                 false
             }
         };
         if proved {
-            member.readmit(now);
+            member.readmit(turn.now);
             self.guard.begin_service(&member.levels);
             self.in_service += 1;
-            actions.push(Action::Changed(source));
+            turn.must(Action::Changed(source));
         }
     }
 
@@ -112,11 +93,10 @@ impl Fleet {
         &mut self,
         source: SourceKey,
         stage: Stage,
-        blame: Blame,
-        now: Instant,
-        rng: &mut (impl CryptoRng + ?Sized),
-        actions: &mut Vec<Action>,
+        class: Class,
+        turn: &mut Turn<'_, impl CryptoRng + ?Sized>,
     ) {
+        let blame = class.blame();
         let Some(member) = self.members.get_mut(&source) else {
             return;
         };
@@ -124,23 +104,26 @@ impl Fleet {
             return;
         }
         let window = self.policy.ratio_window;
-        let first = member.evidence.failed(stage, blame, now, window);
+        let first = member.evidence.failed(stage, blame, turn.now, window);
         if member.phase == Phase::Drained {
             return;
         }
         let in_service = member.is_in_service();
         if first {
-            self.outage.began_failing(source, now);
-            if self.everything_fails(now) {
-                self.begin_panic(now, rng, actions);
+            self.outage.began_failing(source, turn.now);
+            if self.everything_fails(turn.now) {
+                self.begin_panic(turn);
             } else if in_service && self.outage.panic().is_some() {
-                actions.push(Action::Changed(source));
+                turn.must(Action::Changed(source));
             }
         }
         if in_service {
-            self.judge(source, now, rng, actions);
+            self.judge(source, turn);
         } else if stage == Stage::Check {
-            self.reject(source, now, rng, actions);
+            self.reject(source, turn);
+        }
+        if stage != Stage::Check {
+            self.want_check(source, turn.now);
         }
     }
 
@@ -151,58 +134,46 @@ impl Fleet {
     pub(super) fn judge(
         &mut self,
         source: SourceKey,
-        now: Instant,
-        rng: &mut (impl CryptoRng + ?Sized),
-        actions: &mut Vec<Action>,
+        turn: &mut Turn<'_, impl CryptoRng + ?Sized>,
     ) {
-        let policy = &self.policy;
         let Some(member) = self.members.get_mut(&source) else {
             return;
         };
-        if self.outage.panic().is_some() || !member.deserves_ejection(policy) {
+        if self.outage.panic().is_some() || !member.deserves_ejection(&self.policy) {
             return;
         }
-        let on_users_word = !member.evidence.has_failed_check();
-        let charge = on_users_word && !member.charged;
-        if on_users_word && !self.guard.can_spare(&member.levels, policy.keep_sources) {
-            return;
+        if !member.evidence.has_failed_check() {
+            let (levels, weight) = (&member.levels, member.weight);
+            let counts_already = member.charged || !member.is_established();
+            if !self.guard.can_spare(levels, self.policy.keep_sources)
+                || !(counts_already || self.guard.may_charge(levels, weight))
+            {
+                return;
+            }
+            if !member.charged {
+                member.charged = true;
+                self.guard.charge(levels, weight);
+            }
         }
-        if charge
-            && member.is_established()
-            && !self.guard.may_charge(&member.levels, member.weight)
-        {
-            return;
-        }
-        if charge {
-            member.charged = true;
-            self.guard.charge(&member.levels, member.weight);
-        }
-        member.eject(policy, now, rng);
+        member.eject(&self.policy, turn.now, turn.rng);
         self.guard.end_service(&member.levels);
         self.in_service = self.in_service.saturating_sub(1);
-        actions.push(Action::Changed(source));
+        turn.must(Action::Changed(source));
     }
 
     /// A source that had to prove itself did not.
-    fn reject(
-        &mut self,
-        source: SourceKey,
-        now: Instant,
-        rng: &mut (impl CryptoRng + ?Sized),
-        actions: &mut Vec<Action>,
-    ) {
+    fn reject(&mut self, source: SourceKey, turn: &mut Turn<'_, impl CryptoRng + ?Sized>) {
         let panic = self.outage.panic().is_some();
         if let Some(member) = self.members.get_mut(&source)
             && matches!(member.phase, Phase::Probing { .. })
         {
-            member.reject(panic, &self.policy, now, rng);
-            actions.push(Action::Changed(source));
+            member.reject(panic, &self.policy, turn.now, turn.rng);
+            turn.must(Action::Changed(source));
         }
     }
 
-    fn want_check(&mut self, source: SourceKey, blame: Blame, now: Instant) {
+    fn want_check(&mut self, source: SourceKey, now: Instant) {
         if let Some(member) = self.members.get_mut(&source)
-            && blame != Blame::None
             && member.is_in_service()
         {
             member.want_check(&self.policy, now);
@@ -212,39 +183,33 @@ impl Fleet {
     fn plan_check_after_pass(
         &mut self,
         source: SourceKey,
-        now: Instant,
-        rng: &mut (impl CryptoRng + ?Sized),
+        turn: &mut Turn<'_, impl CryptoRng + ?Sized>,
     ) {
         let Some(member) = self.members.get_mut(&source) else {
             return;
         };
         let pause = match (member.check, member.phase) {
-            (_, Phase::Probing { .. }) => self.policy.probe_pause(rng),
+            (_, Phase::Probing { .. }) => self.policy.probe_pause(turn.rng),
             (Check::Running { again: true }, _) => self.policy.check_pause,
-            _ => jittered(self.policy.check_interval, rng),
+            _ => jittered(self.policy.check_interval, turn.rng),
         };
-        member.check = Check::Due(now + pause);
+        member.check = Check::Due(turn.now + pause);
     }
 
     fn plan_check_after_failure(
         &mut self,
         source: SourceKey,
-        now: Instant,
-        rng: &mut (impl CryptoRng + ?Sized),
+        turn: &mut Turn<'_, impl CryptoRng + ?Sized>,
     ) {
-        let panic = self
-            .outage
-            .panic()
-            .is_some()
-            .then(|| self.panic_check_pause());
+        let in_panic = self.outage.panic().map(|_| self.panic_check_pause());
         let Some(member) = self.members.get_mut(&source) else {
             return;
         };
-        let pause = match (member.phase, panic) {
-            (Phase::Drained, _) => jittered(self.policy.check_interval, rng),
-            (_, Some(pause)) => jittered(pause, rng),
-            (_, None) => self.policy.probe_pause(rng),
+        let pause = match (member.phase, in_panic) {
+            (Phase::Drained, _) => jittered(self.policy.check_interval, turn.rng),
+            (_, Some(pause)) => jittered(pause, turn.rng),
+            (_, None) => self.policy.probe_pause(turn.rng),
         };
-        member.check = Check::Due(now + pause);
+        member.check = Check::Due(turn.now + pause);
     }
 }

@@ -11,7 +11,7 @@
 //! | `member` | one source's state and what leads from one to the next |
 //! | `guard` | how much of a level may be out of service |
 //! | `outage` | whether everything fails at once |
-//! | `events`, `timers`, `panic`, `places` | what follows from what happens |
+//! | `events`, `timers`, `panic`, `places`, `turn` | what follows from what happens |
 //! | `agenda`, `schedule` | who wants to be looked at when |
 //!
 //! # States
@@ -43,6 +43,7 @@ mod schedule;
 #[cfg(test)]
 mod tests;
 mod timers;
+mod turn;
 
 use std::collections::BTreeMap;
 

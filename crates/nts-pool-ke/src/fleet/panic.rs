@@ -8,6 +8,7 @@ use rand::CryptoRng;
 use super::member::{Check, Member};
 use super::outage::Panic;
 use super::schedule::within;
+use super::turn::Turn;
 use super::{Action, Fleet, SourceKey};
 
 impl Fleet {
@@ -23,17 +24,13 @@ impl Fleet {
     }
 
     /// Takes back what was done before it was clear that everything fails.
-    pub(super) fn begin_panic(
-        &mut self,
-        now: Instant,
-        rng: &mut (impl CryptoRng + ?Sized),
-        actions: &mut Vec<Action>,
-    ) {
-        actions.push(Action::PanicBegan);
+    pub(super) fn begin_panic(&mut self, turn: &mut Turn<'_, impl CryptoRng + ?Sized>) {
+        turn.must(Action::PanicBegan);
         let lately = 2 * self.policy.outage_window;
         let mut affected = Vec::new();
         for (source, member) in &mut self.members {
-            if member.take_back_ejection(|at| now <= at + lately) {
+            let taken_back = member.take_back_ejection(|at| turn.now <= at + lately);
+            if taken_back {
                 self.guard.begin_service(&member.levels);
                 self.in_service += 1;
             }
@@ -41,67 +38,62 @@ impl Fleet {
                 member.charged = false;
                 self.guard.discharge(&member.levels, member.weight);
             }
-            if member.is_in_service() && member.is_failing() {
+            if taken_back || member.is_in_service() && member.is_failing() {
                 affected.push(*source);
             }
         }
         self.outage.set_panic(Some(Panic {
             working_since: None,
             calm_since: None,
-            look: now + self.policy.panic_check_pause,
+            look: turn.now + self.policy.panic_check_pause,
         }));
         let spread = self.pause_for(affected.len());
         for source in affected {
-            actions.push(Action::Changed(source));
+            turn.must(Action::Changed(source));
             if let Some(member) = self.members.get_mut(&source)
                 && matches!(member.check, Check::Due(_))
             {
-                member.check = Check::Due(now + within(spread, rng));
+                member.check = Check::Due(turn.now + within(spread, turn.rng));
             }
             self.book(source);
         }
     }
 
     /// Looks whether it is over.
-    pub(super) fn look_at_panic(
-        &mut self,
-        now: Instant,
-        rng: &mut (impl CryptoRng + ?Sized),
-        actions: &mut Vec<Action>,
-    ) {
-        let Some(mut panic) = self.outage.panic().copied().filter(|it| it.look <= now) else {
+    pub(super) fn look_at_panic(&mut self, turn: &mut Turn<'_, impl CryptoRng + ?Sized>) {
+        let Some(mut panic) = self
+            .outage
+            .panic()
+            .copied()
+            .filter(|it| it.look <= turn.now)
+        else {
             return;
         };
         let failing = self.failing().len();
-        let since = |holds: bool, since: Option<Instant>| holds.then(|| since.unwrap_or(now));
-        let for_long = |since: Option<Instant>, time| since.is_some_and(|it| it + time <= now);
+        let since = |holds: bool, since: Option<Instant>| holds.then(|| since.unwrap_or(turn.now));
+        let for_long = |since: Option<Instant>, time| since.is_some_and(|it| it + time <= turn.now);
         panic.working_since = since(failing < self.in_service, panic.working_since);
         panic.calm_since = since(4 * failing <= self.in_service, panic.calm_since);
-        panic.look = now + self.policy.panic_check_pause;
+        panic.look = turn.now + self.policy.panic_check_pause;
         let calm = for_long(panic.calm_since, self.policy.calm);
         let long = for_long(panic.working_since, self.policy.panic_max);
         self.outage.set_panic(Some(panic));
         if calm || long {
-            self.end_panic(now, rng, actions);
+            self.end_panic(turn);
         }
     }
 
     /// Whoever still fails is judged like anybody; nobody else is held to account for what
     /// happened.
-    fn end_panic(
-        &mut self,
-        now: Instant,
-        rng: &mut (impl CryptoRng + ?Sized),
-        actions: &mut Vec<Action>,
-    ) {
+    fn end_panic(&mut self, turn: &mut Turn<'_, impl CryptoRng + ?Sized>) {
         self.outage.set_panic(None);
-        actions.push(Action::PanicEnded);
+        turn.must(Action::PanicEnded);
         for member in self.members.values_mut().filter(|it| !it.is_failing()) {
-            member.evidence.forget_failures(now);
+            member.evidence.forget_failures(turn.now);
         }
         for source in self.failing() {
-            actions.push(Action::Changed(source));
-            self.judge(source, now, rng, actions);
+            turn.must(Action::Changed(source));
+            self.judge(source, turn);
             self.book(source);
         }
     }

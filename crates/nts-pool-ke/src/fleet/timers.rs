@@ -5,6 +5,7 @@ use std::time::Instant;
 use rand::CryptoRng;
 
 use super::member::{Check, Phase};
+use super::turn::Turn;
 use super::{Action, Fleet, SourceKey};
 
 impl Fleet {
@@ -20,33 +21,37 @@ impl Fleet {
         now: Instant,
         rng: &mut (impl CryptoRng + ?Sized),
     ) -> Vec<Action> {
-        let mut actions = Vec::new();
-        self.look_at_panic(now, rng, &mut actions);
+        let mut turn = Turn::new(now, rng);
+        self.look_at_panic(&mut turn);
         while let Some(source) = self.agenda.due(now) {
-            self.keep_appointment(source, now, &mut actions);
+            self.keep_appointment(source, &mut turn);
             self.book(source);
         }
-        actions
+        turn.actions
     }
 
-    fn keep_appointment(&mut self, source: SourceKey, now: Instant, actions: &mut Vec<Action>) {
+    fn keep_appointment(
+        &mut self,
+        source: SourceKey,
+        turn: &mut Turn<'_, impl CryptoRng + ?Sized>,
+    ) {
         let Some(member) = self.members.get_mut(&source) else {
             return;
         };
-        if member.pass_time(now) {
-            actions.push(Action::Changed(source));
+        if member.pass_time(turn.now) {
+            turn.must(Action::Changed(source));
         }
         if member.charged && member.is_established() {
             member.charged = false;
             self.guard.discharge(&member.levels, member.weight);
         }
         if let Check::Due(at) = member.check
-            && at <= now
+            && at <= turn.now
             && !matches!(member.phase, Phase::Ejected { .. })
         {
             member.check = Check::Running { again: false };
-            member.checked = Some(now);
-            actions.push(Action::Check(source));
+            member.checked = Some(turn.now);
+            turn.must(Action::Check(source));
         }
     }
 

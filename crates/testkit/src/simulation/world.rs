@@ -21,6 +21,7 @@ use super::view::View;
 const REBUILD_PAUSE: Duration = Duration::from_millis(250);
 /// A check has to be over by then.
 const CHECK_LIMIT: Duration = Duration::from_secs(2);
+
 /// Something that happens at a certain time.
 pub(super) enum Happening {
     /// A user comes; the next one will be planned then.

@@ -37,7 +37,7 @@ fn at(country: &'static str) -> TestSource {
 }
 
 #[test]
-fn p20_a_roster_refuses_what_cannot_be() {
+fn a_roster_refuses_what_cannot_be() {
     let heavy = Entry {
         weight: 1001,
         ..entry("a", &[])

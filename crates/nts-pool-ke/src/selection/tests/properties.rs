@@ -34,14 +34,14 @@ fn usable(world: &World) -> Usable {
         .filter(|it| it.denied)
         .filter_map(|it| it.operator)
         .collect();
-    let wanted = |at: usize| world.sources[at].admitted && !world.sources[at].denied;
+    let wanted = |at: usize| world.sources[at].is_live() && !world.sources[at].denied;
     let operator = |at: usize| world.sources[at].operator;
     Usable {
         other_operator: with(&|at| {
             wanted(at) && operator(at).is_none_or(|it| !denied_operators.contains(&it))
         }),
         wanted: with(&wanted),
-        admitted: with(&|at| world.sources[at].admitted),
+        admitted: with(&|at| world.sources[at].is_live()),
         any: with(&|_| true),
     }
 }
@@ -65,7 +65,7 @@ proptest! {
     ) {
         world.panic = panic;
         for pick in world.candidates(seed) {
-            let admitted = world.sources[pick.source.get()].admitted;
+            let admitted = world.sources[pick.source.get()].is_live();
             prop_assert!(admitted || panic);
             prop_assert_eq!(pick.tier == Tier::Panic && !panic, false);
         }

@@ -30,6 +30,8 @@ pub(super) struct TestSource {
     pub(super) tenths: u8,
     pub(super) on_probation: bool,
     pub(super) admitted: bool,
+    /// Health takes it out of service after the snapshot was made.
+    pub(super) withdrawn: bool,
     pub(super) v4: bool,
     pub(super) v6: bool,
     /// Has something in common with the user, and a free slot.
@@ -46,6 +48,7 @@ impl TestSource {
             tenths: 10,
             on_probation: false,
             admitted: true,
+            withdrawn: false,
             v4: true,
             v6: true,
             can_serve: true,
@@ -72,6 +75,11 @@ impl TestSource {
                 .into_iter()
                 .collect(),
         }
+    }
+
+    /// Whether users may be sent there at the time of the pick.
+    pub(super) fn is_live(&self) -> bool {
+        self.admitted && !self.withdrawn
     }
 
     fn serves(&self, family: Family) -> bool {
@@ -177,7 +185,7 @@ pub(super) struct TestLive<'a> {
 impl Live for TestLive<'_> {
     fn admits(&self, source: SourceIndex) -> bool {
         self.questions.set(self.questions.get() + 1);
-        self.sources[source.get()].admitted
+        self.sources[source.get()].is_live()
     }
 
     fn can_serve(&self, source: SourceIndex) -> bool {
@@ -246,7 +254,7 @@ impl<'a> Oracle<'a> {
         for (tier, belongs) in tiers {
             for level in start..self.ladder.len() {
                 let shares = self.shares(level, |at| {
-                    belongs(at) && self.world.sources[at].admitted && self.usable(at)
+                    belongs(at) && self.world.sources[at].is_live() && self.usable(at)
                 });
                 if let Some(shares) = shares {
                     return Some(Expected { tier, shares });
@@ -407,6 +415,7 @@ pub(super) fn any_source() -> impl Strategy<Value = TestSource> {
             prop_oneof![3 => Just(10_u8), 1 => 1..=10_u8],
             prop::bool::weighted(0.1),
             prop::bool::weighted(0.8),
+            prop::bool::weighted(0.1),
         ),
         (
             prop_oneof![6 => Just((true, true)), 1 => Just((true, false)), 1 => Just((false, true))],
@@ -418,13 +427,14 @@ pub(super) fn any_source() -> impl Strategy<Value = TestSource> {
     )
         .prop_map(
             |(
-                (weight, tenths, on_probation, admitted),
+                (weight, tenths, on_probation, admitted, withdrawn),
                 ((v4, v6), can_serve, operator, country, denied),
             )| TestSource {
                 weight,
                 tenths,
                 on_probation,
                 admitted,
+                withdrawn,
                 v4,
                 v6,
                 can_serve,
