@@ -12,6 +12,14 @@ test:
 e2e:
     cargo test --package testkit --features unstable_nts-pool
 
+# What choosing a source costs: less than 100 ns for 1,000 sources of which 3 are denied.
+bench:
+    cargo bench --package nts-pool-ke --bench pick
+
+# Selection and health of a pool with 200 sources and a million users in virtual time.
+simulate:
+    cargo run --release --package testkit --bin pool-simulation
+
 # Every fuzz target for a minute (see fuzz/README.md).
 fuzz:
     fuzz/run

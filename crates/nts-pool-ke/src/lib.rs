@@ -11,6 +11,8 @@
 //! | `server` | one user's connection |
 //! | `exchange` | the way from a request to an answer, and the rule about keys |
 //! | `select`, `names`, `health` | choosing a source; pure |
+//! | `selection` | choosing a source by weight, place, family, name and operator; pure |
+//! | `fleet` | the health of all sources: who may be sent users; pure |
 //! | `source`, `upstream` | a source's state, connections, capabilities |
 //! | `error`, `outcome`, `metrics` | what went wrong, and who is told |
 //!
