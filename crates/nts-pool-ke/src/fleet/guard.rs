@@ -70,6 +70,13 @@ impl Guard {
         self.all(levels, |account| account.in_service > others)
     }
 
+    /// Weight, charged weight and sources in service of a level.
+    #[cfg(test)]
+    pub(super) fn account(&self, level: LevelId) -> (u64, u64, usize) {
+        let account = self.accounts.get(level.get()).copied().unwrap_or_default();
+        (account.weight, account.charged, account.in_service)
+    }
+
     fn all(&self, levels: &[LevelId], holds: impl Fn(&Account) -> bool) -> bool {
         let account = |level: &LevelId| self.accounts.get(level.get());
         levels

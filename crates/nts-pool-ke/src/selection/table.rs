@@ -120,6 +120,25 @@ mod tests {
     }
 
     #[test]
+    fn p01_the_smallest_weights_get_no_more_and_no_less() {
+        let mut rng = StdRng::seed_from_u64(6);
+        let table = table(&[1, 0, 1, 2]);
+        for eligible in [vec![0, 2, 3], vec![0, 2], vec![0, 3]] {
+            let total: u32 = eligible.iter().map(|at| [1, 0, 1, 2][*at]).sum();
+            let mut counts = [0_u32; 4];
+            for _ in 0..60_000 {
+                let drawn = table.draw(|it| eligible.contains(&it.get()), &mut rng);
+                counts[drawn.unwrap().get()] += 1;
+            }
+            for at in eligible {
+                let share = f64::from([1, 0, 1, 2][at]) / f64::from(total);
+                let deviation = f64::from(counts[at]) - 60_000.0 * share;
+                assert!(deviation.abs() < 4.0 * (60_000.0 * share).sqrt());
+            }
+        }
+    }
+
+    #[test]
     fn p10_nothing_to_draw_from_is_none() {
         let mut rng = StdRng::seed_from_u64(1);
         assert_eq!(table(&[]).draw(|_| true, &mut rng), None);

@@ -130,6 +130,18 @@ fn one_failure_ends_a_ramp_and_lengthens_the_hold() {
 }
 
 #[test]
+fn who_proved_himself_starts_without_blame() {
+    let mut node = Node::healthy(10);
+    let source = node.sources[0];
+    let failed = Event::FailedAfterKeys(Class::Reach);
+    node.events(&[source; 3], failed);
+    assert_eq!(node.state(source), State::Ejected);
+    node.run_until(|node| node.state(source) == State::Healthy);
+    node.events(&[source; 2], failed);
+    assert_eq!(node.state(source), State::Healthy);
+}
+
+#[test]
 fn ejections_are_forgotten_after_a_time_of_good_health() {
     let first_hold = |healthy: Duration| {
         let mut node = Node::healthy(10);
@@ -168,6 +180,35 @@ fn users_word_alone_takes_out_half_of_the_weight_at_most() {
         .filter(|it| node.state(**it) == State::Ejected);
     assert!(out.count() <= 10);
     assert!(node.admitted() >= 10);
+}
+
+#[test]
+fn who_gets_users_back_little_by_little_still_counts_as_out() {
+    let mut node = Node::healthy(20);
+    let sources = node.sources.clone();
+    let broken = Event::FailedAfterKeys(Class::Protocol);
+    // One that fails its checks, and half of all on users' word.
+    node.eject(sources[19], Class::Reach);
+    node.ill.clear();
+    for source in &sources[..10] {
+        node.events(&[*source, *source], broken);
+        assert_eq!(node.state(*source), State::Ejected);
+        node.run(seconds(4));
+    }
+    node.run_until(|node| node.state(sources[9]) == State::Ramp);
+    assert!(node.sources.iter().all(|it| node.admits(*it)));
+    // So no healthy one may go, but all that are in their ramp may.
+    node.events(&[sources[10], sources[10]], broken);
+    assert_eq!(node.state(sources[10]), State::Healthy);
+    for source in [sources[9], sources[0], sources[19]] {
+        assert_eq!(node.state(source), State::Ramp);
+        node.event(source, broken);
+        assert_eq!(node.state(source), State::Ejected);
+    }
+    // When they are healthy again, others may.
+    node.run_until(|node| sources.iter().all(|it| node.state(*it) == State::Healthy));
+    node.event(sources[10], broken);
+    assert_eq!(node.state(sources[10]), State::Ejected);
 }
 
 #[test]

@@ -78,6 +78,22 @@ fn check_laws(node: &Node, weights: &[u32]) -> Result<(), TestCaseError> {
         prop_assert!(!standing.admitted || (1..=10).contains(&standing.tenths));
     }
     prop_assert_eq!(node.fleet.in_service, in_service);
+    for (source, member) in &node.fleet.members {
+        // Whoever stands differently than before was named, and stands in the agenda.
+        prop_assert_eq!(node.told[source], node.fleet.standing(*source));
+        prop_assert_eq!(member.booked, member.appointment());
+        // Only who is out or on his way back is charged.
+        prop_assert!(!(member.charged && member.is_established()));
+    }
+    let weight = |charged: bool| -> u64 {
+        let members = node.fleet.members.values();
+        members
+            .filter(|it| it.charged || !charged)
+            .map(|it| u64::from(it.weight))
+            .sum()
+    };
+    let account = node.fleet.guard.account(LevelId::GLOBAL);
+    prop_assert_eq!(account, (weight(false), weight(true), in_service));
     prop_assert_eq!(node.fleet.is_in_panic(), panic || in_service == 0);
     Ok(())
 }

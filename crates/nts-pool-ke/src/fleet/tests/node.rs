@@ -6,6 +6,7 @@ use std::time::{Duration, Instant};
 use rand::{SeedableRng as _, rngs::StdRng};
 
 use super::super::*;
+use crate::selection::Standing;
 
 pub(super) fn seconds(seconds: u64) -> Duration {
     Duration::from_secs(seconds)
@@ -24,6 +25,8 @@ pub(super) struct Node {
     /// Checks that wait for an answer; used only without `answering`.
     pub(super) open: BTreeSet<SourceKey>,
     pub(super) answering: bool,
+    /// How everybody stood when he last changed.
+    pub(super) told: BTreeMap<SourceKey, Standing>,
 }
 
 impl Node {
@@ -58,6 +61,7 @@ impl Node {
             panics: Vec::new(),
             open: BTreeSet::new(),
             answering: true,
+            told: BTreeMap::new(),
         }
     }
 
@@ -79,6 +83,11 @@ impl Node {
         let places = self.sources.iter().map(place).collect();
         let actions = self.fleet.place(places, self.now, &mut self.rng);
         self.carry_out(actions);
+        let standings = self
+            .sources
+            .iter()
+            .map(|it| (*it, self.fleet.standing(*it)));
+        self.told = standings.collect();
     }
 
     pub(super) fn event(&mut self, source: SourceKey, event: Event) {
@@ -106,7 +115,9 @@ impl Node {
                     }
                 }
                 Action::PanicBegan | Action::PanicEnded => self.panics.push(action),
-                Action::Changed(_) => {}
+                Action::Changed(source) => {
+                    self.told.insert(source, self.fleet.standing(source));
+                }
             }
         }
     }
