@@ -21,7 +21,7 @@ use tokio::net::UdpSocket;
 
 use crate::authority::CertificateAuthority;
 use crate::deadline::within;
-use crate::wire::{End, RawClient, Transcript};
+use crate::wire::{End, RawClient, Transcript, connect_from};
 
 /// What most users ask for: NTPv4 with AEAD 15.
 pub fn plain_request() -> KeyExchangeRequest {
@@ -37,6 +37,8 @@ pub fn plain_request() -> KeyExchangeRequest {
 #[derive(Clone)]
 pub struct User {
     config: Arc<ClientConfig>,
+    /// Where he connects from; if not given, the system chooses.
+    address: Option<IpAddr>,
 }
 
 /// Why a user has no keys.
@@ -55,6 +57,7 @@ impl User {
     pub fn new(authority: &CertificateAuthority) -> Self {
         Self {
             config: tls::client_config(&authority.trust(), None),
+            address: None,
         }
     }
 
@@ -64,6 +67,15 @@ impl User {
         config.alpn_protocols.clear();
         Self {
             config: Arc::new(config),
+            address: self.address,
+        }
+    }
+
+    /// The same user at this address.
+    pub fn at(&self, address: IpAddr) -> Self {
+        Self {
+            address: Some(address),
+            ..self.clone()
         }
     }
 
@@ -77,7 +89,13 @@ impl User {
     /// # Errors
     /// What the TLS library or the network say.
     pub async fn connect(&self, server: SocketAddr, name: &str) -> io::Result<RawClient> {
-        RawClient::connect(self.tls(), server, name).await
+        match self.address {
+            None => RawClient::connect(self.tls(), server, name).await,
+            Some(local) => {
+                let stream = connect_from(local, server).await?;
+                RawClient::over(stream, self.tls(), name).await
+            }
+        }
     }
 
     /// Sends `octets` and reads until the server closes.

@@ -1,14 +1,14 @@
 //! NTS-KE octets as they are, for peers that must be able to say anything.
 
 use std::io;
-use std::net::SocketAddr;
+use std::net::{IpAddr, SocketAddr};
 use std::sync::Arc;
 
 use nts_proto::ke::message::{MessageDecoder, RESPONSE_LIMIT};
 use rustls::ClientConfig;
 use rustls_pki_types::ServerName;
 use tokio::io::{AsyncRead, AsyncReadExt as _, AsyncWriteExt as _};
-use tokio::net::TcpStream;
+use tokio::net::{TcpSocket, TcpStream};
 use tokio_rustls::TlsConnector;
 use tokio_rustls::client::TlsStream;
 
@@ -108,6 +108,20 @@ pub struct Transcript {
     pub end: End,
 }
 
+/// A TCP connection to `server` from the address `local`, with any port.
+///
+/// # Errors
+/// What the network says.
+pub async fn connect_from(local: IpAddr, server: SocketAddr) -> io::Result<TcpStream> {
+    let socket = if local.is_ipv4() {
+        TcpSocket::new_v4()
+    } else {
+        TcpSocket::new_v6()
+    }?;
+    socket.bind(SocketAddr::new(local, 0))?;
+    within("connect", socket.connect(server)).await
+}
+
 /// A TLS connection on which the test says what it likes.
 pub struct RawClient {
     stream: TlsStream<TcpStream>,
@@ -123,13 +137,23 @@ impl RawClient {
         address: SocketAddr,
         name: &str,
     ) -> io::Result<Self> {
+        let stream = within("connect", TcpStream::connect(address)).await?;
+        Self::over(stream, config, name).await
+    }
+
+    /// Shakes hands on a TCP connection.
+    ///
+    /// # Errors
+    /// What the TLS library or the network say.
+    pub async fn over(
+        stream: TcpStream,
+        config: Arc<ClientConfig>,
+        name: &str,
+    ) -> io::Result<Self> {
         let name = ServerName::try_from(name.to_owned()).expect("a DNS name or an IP address");
-        let connect = async {
-            let stream = TcpStream::connect(address).await?;
-            stream.set_nodelay(true)?;
-            TlsConnector::from(config).connect(name, stream).await
-        };
-        let stream = within("connect", connect).await?;
+        stream.set_nodelay(true)?;
+        let handshake = TlsConnector::from(config).connect(name, stream);
+        let stream = within("a handshake", handshake).await?;
         Ok(Self { stream })
     }
 
