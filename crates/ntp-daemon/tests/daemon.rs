@@ -108,7 +108,7 @@ fn a_wrong_configuration_ends_with_78_and_all_problems() {
         String::from_utf8(output.stderr).unwrap(),
         format!(
             "error: {shown}:2: server[1].listen = '127.0.0.1:0': port 0 means any port, so nobody \
-             would find it; write the port to listen on, for NTS-KE usually 4460\n\
+             would find it; write the port to listen on, like 4460 for NTS-KE or 123 for NTP\n\
              error: {shown}:3: keysets: unknown key; did you mean `keyset`?\n"
         )
     );
@@ -215,6 +215,22 @@ fn signals_end_it_within_a_second_and_nothing_is_left_behind() {
         assert!(pki.path("keys").exists(), "the keys are saved");
         drop(silent);
     }
+}
+
+#[test]
+fn a_source_that_answers_but_cannot_be_used_is_logged() {
+    let pki = Pki::new();
+    let (ntp, _) = free_ports();
+    let text = format!(
+        "[[server]]\nlisten = '127.0.0.1:{ntp}'\n\
+         [[source]]\nmode = 'server'\naddress = '127.0.0.1:{ntp}'\n"
+    );
+    let config = write(&pki, &text);
+    let mut daemon = Daemon::start(command(&config).arg("-x"));
+    daemon
+        .wait_for("source cannot be used: the server says that its own clock is not synchronised");
+    let (status, _) = daemon.stop(Signal::SIGTERM);
+    assert_eq!(status, Some(0));
 }
 
 #[test]

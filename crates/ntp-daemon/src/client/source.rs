@@ -65,6 +65,7 @@ impl Source {
             row,
             exchange: None,
             answered: false,
+            unusable: false,
             keys_wanted: false,
             offline: false,
         };
@@ -90,6 +91,8 @@ struct Running {
     exchange: Option<Exchange>,
     /// The spawner knows of an answer since the start or since new keys.
     answered: bool,
+    /// The last answer gave no time to use.
+    unusable: bool,
     /// The spawner was told that new keys are wanted.
     keys_wanted: bool,
     /// The last request could not be sent for want of a network.
@@ -187,11 +190,7 @@ impl Running {
                 .handle_datagram(now, received, datagram, &exchange.own_ids);
         match outcome {
             DatagramOutcome::Measurement(measurement) => self.take(&measurement).await,
-            DatagramOutcome::Unusable(reason) => {
-                self.exchange = None;
-                self.row.set_unusable(explain_unusable(reason));
-                self.note_answer().await;
-            }
+            DatagramOutcome::Unusable(reason) => self.take_unusable(reason).await,
             DatagramOutcome::Kiss(kiss) => self.note_kiss(kiss),
             DatagramOutcome::Demobilize(_) => return Some(LossReason::Refused),
             // Perhaps forged: the genuine answer may still come.
@@ -205,7 +204,8 @@ impl Running {
     async fn take(&mut self, measurement: &Measurement) {
         self.exchange = None;
         self.row.add(measurement);
-        if !self.answered {
+        if !self.answered || self.unusable {
+            self.unusable = false;
             tracing::info!(
                 source = %self.source.facts.name,
                 address = %self.source.address,
@@ -214,6 +214,21 @@ impl Running {
                 offset = %format_args!("{:+.6} s", measurement.offset.as_seconds_f64()),
                 delay = %format_args!("{:.6} s", measurement.delay.as_seconds_f64()),
                 "source answers"
+            );
+        }
+        self.note_answer().await;
+    }
+
+    async fn take_unusable(&mut self, reason: UnusableReason) {
+        self.exchange = None;
+        let why = explain_unusable(reason);
+        self.row.set_unusable(why);
+        if !self.unusable {
+            self.unusable = true;
+            tracing::info!(
+                source = %self.source.facts.name,
+                address = %self.source.address,
+                "source cannot be used: {why}"
             );
         }
         self.note_answer().await;

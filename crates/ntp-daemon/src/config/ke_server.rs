@@ -1,16 +1,18 @@
 //! `[[nts-ke-server]]`: sockets that answer NTS key exchanges.
 
+use std::collections::HashSet;
 use std::net::SocketAddr;
 use std::path::PathBuf;
 use std::time::Duration;
 
 use nts_proto::ke::name::NtpServerName;
 use nts_proto::ke::token::AuthenticationToken;
-use nts_service::config::{Host, ListenAddress, Located, Port, Section};
+use nts_service::config::{Host, Located, Port, Section};
 use nts_service::tls::{Identity, load_certificate};
 use rustls_pki_types::CertificateDer;
 
 use super::POOL_FEATURE;
+use super::server::read_listen;
 
 /// `key-exchange-timeout-ms` when it is not set.
 const DEFAULT_TIMEOUT: Duration = Duration::from_secs(1);
@@ -55,17 +57,18 @@ pub struct KeAuthorization {
 
 /// Reads all key exchange servers. A wrong one is reported and left out.
 pub(super) fn read_all(root: &Section<'_>) -> Vec<Located<KeServerConfig>> {
-    let read_at = |section: &Section<'_>| Some(Located::new(read(section)?, section.here()));
+    let mut taken = HashSet::new();
+    let read_at = |section: &Section<'_>| {
+        let listen = read_listen(section, &mut taken);
+        Some(Located::new(read(section, listen)?, section.here()))
+    };
     root.sections("nts-ke-server")
         .iter()
         .filter_map(read_at)
         .collect()
 }
 
-fn read(section: &Section<'_>) -> Option<KeServerConfig> {
-    let listen = section
-        .required::<ListenAddress>("listen")
-        .map(ListenAddress::get);
+fn read(section: &Section<'_>, listen: Option<SocketAddr>) -> Option<KeServerConfig> {
     let identity = read_identity(section);
     let authorization = read_authorization(section);
     let least = Duration::from_millis(1);
@@ -131,7 +134,10 @@ fn read_tokens(section: &Section<'_>, key: &'static str) -> Vec<AuthenticationTo
     for secret in &secrets {
         match AuthenticationToken::new(secret.expose()) {
             Ok(token) => tokens.push(token),
-            Err(error) => problems.error(secret.place(), format!("{error}; make another one")),
+            Err(error) => {
+                problems.error(secret.place(), format!("{error}; make another one"));
+                continue;
+            }
         }
         if secret.expose().len() < STRONG_TOKEN_LENGTH {
             let message = format!(

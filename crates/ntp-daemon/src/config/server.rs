@@ -1,5 +1,6 @@
 //! `[[server]]`: sockets that answer NTP.
 
+use std::collections::HashSet;
 use std::net::SocketAddr;
 use std::time::Duration;
 
@@ -83,13 +84,31 @@ impl Default for AcceptedVersions {
 
 /// Reads all servers. A wrong one is reported and left out.
 pub(super) fn read_all(root: &Section<'_>) -> Vec<ServerConfig> {
-    root.sections("server").iter().filter_map(read).collect()
+    let mut taken = HashSet::new();
+    root.sections("server")
+        .iter()
+        .filter_map(|section| read(section, &mut taken))
+        .collect()
 }
 
-fn read(section: &Section<'_>) -> Option<ServerConfig> {
-    let listen = section
-        .required::<ListenAddress>("listen")
-        .map(ListenAddress::get);
+/// Where the server of this section listens. That one of the same kind is there already (`taken`)
+/// is an error.
+pub(super) fn read_listen(
+    section: &Section<'_>,
+    taken: &mut HashSet<SocketAddr>,
+) -> Option<SocketAddr> {
+    let listen = section.required::<ListenAddress>("listen")?.get();
+    if !taken.insert(listen) {
+        section.error(
+            "listen",
+            "an entry above listens there already; take one of them out",
+        );
+    }
+    Some(listen)
+}
+
+fn read(section: &Section<'_>, taken: &mut HashSet<SocketAddr>) -> Option<ServerConfig> {
+    let listen = read_listen(section, taken);
     let size = section.number(
         "rate-limiting-cache-size",
         0,

@@ -28,7 +28,7 @@ struct Arguments {
     config: PathBuf,
 
     /// Print the version
-    #[arg(short, long, action = ArgAction::Version)]
+    #[arg(short, short_alias = 'V', long, action = ArgAction::Version)]
     version: Option<bool>,
 
     #[command(subcommand)]
@@ -139,7 +139,12 @@ mod tests {
         ] {
             assert_eq!(code(line), ExitCode::Usage, "{line}");
         }
-        for line in ["ntp-ctl --help", "ntp-ctl -v", "ntp-ctl status -h"] {
+        for line in [
+            "ntp-ctl --help",
+            "ntp-ctl -v",
+            "ntp-ctl -V",
+            "ntp-ctl status -h",
+        ] {
             assert_eq!(code(line), ExitCode::Success, "{line}");
         }
     }

@@ -23,6 +23,7 @@ use nts_proto::ke::negotiation::Capabilities;
 use nts_service::listener::{self, Gate, Limits, PrefixLimits, first_byte_limit};
 use nts_service::shutdown::Shutdown;
 use nts_service::telemetry::metrics::Registry;
+use nts_service::telemetry::throttle::Throttle;
 use tokio::net::TcpListener;
 use tokio::task::JoinHandle;
 
@@ -35,6 +36,9 @@ use long_lived::LongLived;
 
 /// Pause after a socket could not be bound.
 const BIND_PAUSE: Duration = Duration::from_secs(1);
+
+/// Once in this time it is said that the socket still cannot be bound.
+const BIND_LOG_INTERVAL: Duration = Duration::from_secs(60);
 
 /// Time after the deadline of an exchange to say that it is over.
 const GRACE: Duration = Duration::from_millis(500);
@@ -91,12 +95,17 @@ impl KeServer {
         };
         let gate = Gate::with_prefix_limits(config.concurrent_connections, PrefixLimits::default());
         let bound = Arc::new(OnceLock::new());
-        let listener = bind(config.listen, &bound);
+        let binding = Binding {
+            address: config.listen,
+            bound: Arc::clone(&bound),
+            warnings: Throttle::new(1, BIND_LOG_INTERVAL),
+        };
+        let listener = binding.bind();
         let task = tokio::spawn(serve(
             listener,
-            config.listen,
-            Arc::clone(&bound),
-            (gate, limits),
+            binding,
+            gate,
+            limits,
             Arc::clone(&shared),
             counted,
             shutdown,
@@ -169,26 +178,39 @@ impl Drop for KeServer {
     }
 }
 
-fn bind(address: SocketAddr, bound: &OnceLock<SocketAddr>) -> Option<TcpListener> {
-    match listener::bind(address) {
-        Ok(listener) => {
-            let address = listener.local_addr().unwrap_or(address);
-            tracing::info!(%address, "NTS-KE server listens");
-            let _ = bound.set(address);
-            Some(listener)
-        }
-        Err(error) => {
-            tracing::warn!("NTS-KE server: {error}; trying again");
-            None
+/// The socket of a server, on the way to being bound.
+struct Binding {
+    address: SocketAddr,
+    /// Told when it is.
+    bound: Arc<OnceLock<SocketAddr>>,
+    warnings: Throttle,
+}
+
+impl Binding {
+    /// On failure warns, now and then, for it is tried again.
+    fn bind(&self) -> Option<TcpListener> {
+        match listener::bind(self.address) {
+            Ok(listener) => {
+                let address = listener.local_addr().unwrap_or(self.address);
+                tracing::info!(%address, "NTS-KE server listens");
+                let _ = self.bound.set(address);
+                Some(listener)
+            }
+            Err(error) => {
+                if self.warnings.pass().is_some() {
+                    tracing::warn!("NTS-KE server: {error}; trying again");
+                }
+                None
+            }
         }
     }
 }
 
 async fn serve(
     mut listener: Option<TcpListener>,
-    address: SocketAddr,
-    bound: Arc<OnceLock<SocketAddr>>,
-    (gate, limits): (Gate, Limits),
+    binding: Binding,
+    gate: Gate,
+    limits: Limits,
     shared: Arc<Shared>,
     counted: listener::Stats,
     shutdown: Shutdown,
@@ -201,7 +223,7 @@ async fn serve(
             () = tokio::time::sleep(BIND_PAUSE) => {}
             () = shutdown.requested() => return,
         }
-        listener = bind(address, &bound);
+        listener = binding.bind();
     };
     let handler = move |connection| connection::serve(Arc::clone(&shared), connection);
     listener::serve(listener, gate, limits, shutdown, counted, handler).await;

@@ -5,7 +5,7 @@ use std::net::{IpAddr, SocketAddr};
 use std::os::fd::AsFd;
 use std::os::unix::net::UnixStream;
 use std::sync::{Arc, OnceLock};
-use std::time::Instant;
+use std::time::{Duration, Instant};
 
 use nix::poll::{PollFd, PollFlags, PollTimeout, poll};
 use nts_proto::ntp::packet::Packet;
@@ -15,6 +15,7 @@ use nts_proto::server::{
 use rand::rngs::ThreadRng;
 
 use nts_service::listener::BindError;
+use nts_service::telemetry::throttle::Throttle;
 
 use super::access::AccessLists;
 use super::clock;
@@ -34,6 +35,9 @@ const BATCH: usize = 64;
 /// Pause after a socket could not be bound, in milliseconds.
 const BIND_PAUSE: u16 = 1000;
 
+/// Once in this time it is said that the socket still cannot be bound.
+const BIND_LOG_INTERVAL: Duration = Duration::from_secs(60);
+
 /// Pause after the kernel reported an error, in milliseconds, so that it cannot make us spin.
 const ERROR_PAUSE: u16 = 100;
 
@@ -41,6 +45,7 @@ const ERROR_PAUSE: u16 = 100;
 pub(super) struct Worker {
     address: SocketAddr,
     bound: Arc<OnceLock<SocketAddr>>,
+    bind_warnings: Throttle,
     stop: UnixStream,
     lists: AccessLists,
     limiter: Option<RateLimiter>,
@@ -71,6 +76,7 @@ impl Worker {
         Self {
             address: config.listen,
             bound,
+            bind_warnings: Throttle::new(1, BIND_LOG_INTERVAL),
             stop,
             lists: AccessLists::new(config.denylist.as_ref(), config.allowlist.as_ref()),
             limiter: RateLimiter::new(config.rate_limiting_cache_size, config.rate_limiting_cutoff),
@@ -81,7 +87,7 @@ impl Worker {
         }
     }
 
-    /// Binds the socket; on failure warns, for the thread will try again.
+    /// Binds the socket; on failure warns, now and then, for the thread will try again.
     pub(super) fn bind(&self) -> Option<ServerSocket> {
         let bound = ServerSocket::bind(self.address)
             .and_then(|socket| Ok((socket.local_address()?, socket)));
@@ -93,7 +99,9 @@ impl Worker {
             }
             Err(error) => {
                 let error = BindError::new(self.address, error);
-                tracing::warn!("NTP server: {error}; trying again");
+                if self.bind_warnings.pass().is_some() {
+                    tracing::warn!("NTP server: {error}; trying again");
+                }
                 None
             }
         }

@@ -11,6 +11,7 @@ mod sources;
 mod tests;
 mod upstream;
 
+use std::collections::HashSet;
 use std::net::SocketAddr;
 use std::path::{Path, PathBuf};
 use std::time::Duration;
@@ -155,6 +156,13 @@ fn read_listen(server: &Section<'_>) -> Option<Vec<SocketAddr>> {
         );
     }
     let addresses = server.one_or_many::<ListenAddress>(KEY)?;
+    let mut seen = HashSet::new();
+    for address in &addresses {
+        if !seen.insert(address.get()) {
+            let message = format!("{} stands there twice; take one of them out", **address);
+            server.problems().error(address.place(), message);
+        }
+    }
     Some(addresses.iter().map(|address| address.get()).collect())
 }
 
@@ -212,6 +220,13 @@ struct IdentityFiles {
     identity: Option<Identity>,
 }
 
+/// Reports that the key `there` needs the key `missing`.
+fn half(server: &Section<'_>, there: &'static str, missing: &str) -> Option<IdentityFiles> {
+    let message = format!("does nothing without `{missing}`; write both or none");
+    server.refuse(there, message);
+    None
+}
+
 /// `None` if neither key of the configuration is there, or after the problem was reported.
 fn read_identity(
     server: &Section<'_>,
@@ -219,9 +234,12 @@ fn read_identity(
     key_key: &'static str,
     required: bool,
 ) -> Option<IdentityFiles> {
-    let required = required || server.has(chain_key) || server.has(key_key);
-    if !required {
-        return None;
+    match (server.has(chain_key), server.has(key_key)) {
+        _ if required => {}
+        (true, true) => {}
+        (false, false) => return None,
+        (true, false) => return half(server, chain_key, key_key),
+        (false, true) => return half(server, key_key, chain_key),
     }
     let chain = server.required_path(chain_key);
     let key = server.required_path(key_key);

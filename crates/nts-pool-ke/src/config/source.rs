@@ -5,7 +5,7 @@ use std::str::FromStr;
 
 use nts_proto::ke::name::NtpServerName;
 use nts_proto::ke::token::AuthenticationToken;
-use nts_service::config::{Host, Port, Section, read_secret_file};
+use nts_service::config::{Address, Host, Port, Section, read_secret_file};
 use rustls_pki_types::ServerName;
 use zeroize::Zeroizing;
 
@@ -210,7 +210,12 @@ fn read_ntp_names(section: &Section<'_>) -> Vec<NtpServerName> {
 fn read_domain(section: &Section<'_>) -> Option<Domain> {
     const KEY: &str = "domain";
     let text = section.required::<String>(KEY)?;
-    let domain = text.parse::<Domain>();
+    let domain = text
+        .parse::<Domain>()
+        .map_err(|message| match port_in(&text) {
+            Some(port) => format!("a port does not belong here; write it as `port = {port}`"),
+            None => message,
+        });
     let domain = domain.map_err(|message| section.error(KEY, message)).ok()?;
     if domain.server_name.is_none() {
         section.warning(
@@ -220,6 +225,11 @@ fn read_domain(section: &Section<'_>) -> Option<Domain> {
         );
     }
     Some(domain)
+}
+
+/// The port in what should be a host alone.
+fn port_in(text: &str) -> Option<Port> {
+    text.parse::<Address>().ok()?.port()
 }
 
 /// The token itself or a file that holds it.
@@ -253,6 +263,13 @@ fn token(section: &Section<'_>, key: &'static str, octets: &[u8]) -> Option<Auth
     const CURE: &str = "make one with `openssl rand -hex 32`";
     match AuthenticationToken::new(octets) {
         Ok(token) => {
+            if octets.iter().any(u8::is_ascii_control) {
+                section.warning(
+                    key,
+                    "the token has a line break or another control character in it, which is \
+                     hardly meant; write one token on one line",
+                );
+            }
             if token.length() < SHORTEST_GOOD_TOKEN {
                 section.warning(
                     key,

@@ -302,8 +302,15 @@ fn listen_takes_a_list() {
     let text = with_sources(ONE_SOURCE, "").replace("\"127.0.0.1:4460\"", "[]");
     assert_eq!(
         files.problems(&text),
-        "error: pool.toml:2: nts-pool-ke-server.listen = …: an empty list; write at least one \
+        "error: pool.toml:2: nts-pool-ke-server.listen = []: an empty list; write at least one \
          address like `0.0.0.0:4460`"
+    );
+    let twice = "[\"[::]:4460\", \"[0::0]:4460\"]";
+    let text = with_sources(ONE_SOURCE, "").replace("\"127.0.0.1:4460\"", twice);
+    assert_eq!(
+        files.problems(&text),
+        "error: pool.toml:2: nts-pool-ke-server.listen[2]: [::]:4460 stands there twice; take one \
+         of them out"
     );
 }
 
@@ -331,9 +338,9 @@ limits = {}
         "2: nts-pool-ke-server.lisen: unknown key; take it out, or see the manual for the keys of \
          this section",
         "3: nts-pool-ke-server.listen = \"127.0.0.1:0\": port 0 means any port, so nobody would \
-         find it; write the port to listen on, for NTS-KE usually 4460",
+         find it; write the port to listen on, like 4460 for NTS-KE or 123 for NTP",
         "4: nts-pool-ke-server.certificate-authority-path: there is no file `DIR/missing.pem`; \
-         correct the path: a relative one counts from the working directory",
+         correct the path",
         "6: nts-pool-ke-server.key-exchange-timeout-ms = 0: out of range; write a number from 100 \
          to 60000 milliseconds",
         "8: nts-pool-ke-server.key-exchange-servers[1].domain = \"not a name\": neither a DNS name \
@@ -364,7 +371,7 @@ fn a_list_without_a_source_to_pick_is_refused() {
     let files = Files::new();
     assert_eq!(
         files.problems(&with_sources("", "")),
-        "error: pool.toml:6: nts-pool-ke-server.key-exchange-servers = …: no time source; add at \
+        "error: pool.toml:6: nts-pool-ke-server.key-exchange-servers = []: no time source; add at \
          least one like `{ domain = \"nts.example.org\", port = 4460 }`"
     );
     assert_eq!(
@@ -408,10 +415,20 @@ fn the_key_must_belong_to_the_certificate() {
     let problems = files.problems(&with_sources(ONE_SOURCE, ""));
     assert!(
         problems.starts_with(
-            "error: pool.toml:5: nts-pool-ke-server.private-key-path: the private key does not \
-             belong to the certificate of"
+            "error: pool.toml:5: nts-pool-ke-server.private-key-path: `DIR/end.key`: the private \
+             key does not belong to the certificate of"
         ),
         "{problems}"
+    );
+}
+
+#[test]
+fn a_port_in_a_domain_has_a_key_of_its_own() {
+    let files = Files::new();
+    assert_eq!(
+        files.problems(&with_sources(r#"{ domain = "a.test:8081" }"#, "")),
+        "error: pool.toml:7: nts-pool-ke-server.key-exchange-servers[1].domain = \"a.test:8081\": \
+         a port does not belong here; write it as `port = 8081`"
     );
 }
 
@@ -463,6 +480,17 @@ fn token_files_of_others_are_refused_and_readable_ones_noted() {
         files.warnings(&text),
         "warning: pool.toml:7: nts-pool-ke-server.key-exchange-servers[1].auth-token-path: every \
          user of this machine can read `DIR/token` (mode 644); run `chmod 600 'DIR/token'`"
+    );
+    files.write(
+        "token",
+        &format!("{GOOD_TOKEN}\n# the old one:\nabc\n"),
+        0o600,
+    );
+    assert_eq!(
+        files.warnings(&text),
+        "warning: pool.toml:7: nts-pool-ke-server.key-exchange-servers[1].auth-token-path = \
+         \"DIR/token\": the token has a line break or another control character in it, which is \
+         hardly meant; write one token on one line"
     );
     files.write("token", "\n", 0o600);
     assert_eq!(
@@ -531,8 +559,8 @@ fn the_upstream_pair_comes_whole_or_not_at_all() {
     let more = "upstream-private-key-path = \"DIR/end.key\"";
     assert_eq!(
         files.problems(&with_sources(ONE_SOURCE, more)),
-        "error: pool.toml:1: nts-pool-ke-server.upstream-certificate-chain-path: missing; add \
-         `upstream-certificate-chain-path = …` to this section"
+        "error: pool.toml:9: nts-pool-ke-server.upstream-private-key-path: does nothing without \
+         `upstream-certificate-chain-path`; write both or none"
     );
 }
 
@@ -565,6 +593,6 @@ fn a_missing_file_is_a_problem_too() {
     assert_eq!(
         problems.to_string(),
         "error: /nonexistent/pool.toml: there is no file `/nonexistent/pool.toml`; correct the \
-         path: a relative one counts from the working directory"
+         path"
     );
 }

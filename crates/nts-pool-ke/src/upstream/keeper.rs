@@ -187,11 +187,21 @@ impl Keeper {
             Class::Auth => "; does it know this pool's token or certificate?",
             _ => "",
         };
-        tracing::info!(
-            source = self.source.label(),
-            failures = self.failures,
-            "check of time source failed: {error}{hint}"
-        );
+        let (source, failures) = (self.source.label(), self.failures);
+        // A source that is gone for long does not fill the log.
+        if failures.is_power_of_two() {
+            tracing::info!(
+                source,
+                failures,
+                "check of time source failed: {error}{hint}"
+            );
+        } else {
+            tracing::debug!(
+                source,
+                failures,
+                "check of time source failed: {error}{hint}"
+            );
+        }
         self.source.failed(Event::FailedBeforeKeys, error.class());
         self.source.board.failed(error.class(), Instant::now());
         let gone = if error.class().is_answer() {

@@ -128,10 +128,11 @@ fn unreadable(path: &Path, place: &Place, error: &io::Error) -> Problem {
         _ => format!("`{}`", path.display()),
     };
     let message = match error.kind() {
-        io::ErrorKind::NotFound => format!(
+        io::ErrorKind::NotFound if path.is_relative() => format!(
             "there is no file {shown}; correct the path: a relative one counts from the \
              working directory"
         ),
+        io::ErrorKind::NotFound => format!("there is no file {shown}; correct the path"),
         io::ErrorKind::PermissionDenied => {
             format!("no permission to read {shown}; let this program's user read it")
         }

@@ -115,12 +115,23 @@ impl<'d> Section<'d> {
 
     /// A table that must be there.
     pub fn required_section(&self, key: &'static str) -> Option<Section<'d>> {
-        self.require(key);
+        if !self.has(key) {
+            let message = format!("missing; add a section `[{}]`", self.full(key));
+            self.problems.error(&self.place(key), message);
+        }
         self.section(key)
     }
 
     /// A list of tables, written inline or as `[[key]]`; empty if the key is missing.
     pub fn sections(&self, key: &'static str) -> Vec<Section<'d>> {
+        if self.is_table(key) {
+            let message = format!(
+                "one table where a list of tables belongs; write `[[{}]]`, or `[ {{ … }} ]`",
+                self.full(key)
+            );
+            self.error(key, message);
+            return Vec::new();
+        }
         let entries = self.entries(key).unwrap_or_default();
         entries
             .into_iter()
@@ -228,8 +239,10 @@ impl<'d> Section<'d> {
     /// A value as it stands in the file, on one line and not too long.
     pub(super) fn shown(&self, value: &Spanned<DeValue<'_>>) -> String {
         const LONGEST: usize = 60;
-        if value.get_ref().is_table() || value.get_ref().is_array() {
-            return "…".to_owned();
+        match value.get_ref() {
+            DeValue::Array(list) if list.is_empty() => return "[]".to_owned(),
+            DeValue::Array(_) | DeValue::Table(_) => return "…".to_owned(),
+            _ => {}
         }
         let text = words::one_line(self.file.text(value.span()));
         match text.char_indices().nth(LONGEST) {

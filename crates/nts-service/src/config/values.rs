@@ -115,6 +115,11 @@ impl FromStr for Address {
     type Err = String;
 
     fn from_str(text: &str) -> Result<Self, String> {
+        if text.contains("//") {
+            return Err("no URL; write the host alone, or with a port like \
+                        `time.example.org:4460`"
+                .to_owned());
+        }
         let (host, port) = split_port(text)?;
         let port = match port {
             None => None,
@@ -187,7 +192,7 @@ impl FromStr for ListenAddress {
         })?;
         if address.port() == 0 {
             return Err("port 0 means any port, so nobody would find it; \
-                        write the port to listen on, for NTS-KE usually 4460"
+                        write the port to listen on, like 4460 for NTS-KE or 123 for NTP"
                 .to_owned());
         }
         Ok(Self(address))

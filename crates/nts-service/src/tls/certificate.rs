@@ -67,6 +67,12 @@ impl Facts {
         SystemTime::UNIX_EPOCH + Duration::from_secs(seconds)
     }
 
+    /// The end of validity in words, if that was before `now`.
+    pub(super) fn end_before(&self, now: UnixTime) -> Option<String> {
+        let seconds = i64::try_from(now.as_secs()).unwrap_or(i64::MAX);
+        (self.not_after.timestamp() < seconds).then(|| self.not_after.to_string())
+    }
+
     /// Whether the certificate is valid at `now`.
     ///
     /// "Not yet valid" on a machine whose clock was never set is a warning only: a time daemon

@@ -82,11 +82,11 @@ impl Identity {
         match Self::new(certificates, private_key) {
             Ok(identity) => identity.check(chain, problems, now).then_some(identity),
             Err(error) => {
-                let place = match error {
-                    IdentityError::UnsupportedKey | IdentityError::KeyMismatch(_) => key.place(),
-                    _ => chain.place(),
+                let file = match error {
+                    IdentityError::UnsupportedKey | IdentityError::KeyMismatch(_) => key,
+                    _ => chain,
                 };
-                problems.error(place, error.to_string());
+                problems.error(file.place(), about(file, &error.to_string()));
                 None
             }
         }
@@ -195,7 +195,8 @@ impl fmt::Debug for Identity {
 }
 
 /// Loads a file with exactly one certificate, as pools are authorised by (protocol reference
-/// §3.2); `None` after the problems have been reported.
+/// §3.2); `None` after the problems have been reported. That it has expired is a warning: its
+/// owner must have another by now.
 pub fn load_certificate(
     file: &Located<PathBuf>,
     problems: &Problems,
@@ -211,12 +212,19 @@ pub fn load_certificate(
         return None;
     }
     let certificate = certificates.pop()?;
-    if Facts::of(&certificate).is_none() {
+    let Some(facts) = Facts::of(&certificate) else {
         problems.error(
             file.place(),
             about(file, "its certificate is damaged; copy the file again"),
         );
         return None;
+    };
+    if let Some(end) = facts.end_before(UnixTime::now()) {
+        let fault = format!(
+            "its certificate expired on {end}, so its pool must have another by now; ask for that \
+             one"
+        );
+        problems.warning(file.place(), about(file, &fault));
     }
     Some(certificate)
 }

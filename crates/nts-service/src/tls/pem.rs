@@ -41,7 +41,10 @@ pub(super) fn certificates(octets: &[u8]) -> Result<Vec<CertificateDer<'static>>
 pub(super) fn private_key(octets: &[u8]) -> Result<PrivateKeyDer<'static>, String> {
     let mut other = None;
     for section in <(SectionKind, Vec<u8>)>::pem_slice_iter(octets) {
-        let (kind, der) = section.map_err(|error| damaged(&error))?;
+        let (kind, der) = section.map_err(|error| match is_encrypted(octets) {
+            true => protected(),
+            false => damaged(&error),
+        })?;
         if is_key(kind) {
             return PrivateKeyDer::from_pem(kind, der).ok_or_else(|| {
                 "its key has an unknown form; convert it with `openssl pkey`".to_owned()
@@ -50,11 +53,7 @@ pub(super) fn private_key(octets: &[u8]) -> Result<PrivateKeyDer<'static>, Strin
         other = other.or(Some(kind));
     }
     if is_encrypted(octets) {
-        return Err(
-            "its private key is protected by a passphrase, which a daemon cannot enter; \
-            remove the protection with `openssl pkey -in OLD -out NEW` and `chmod 600 NEW`"
-                .to_owned(),
-        );
+        return Err(protected());
     }
     Err(match other {
         Some(SectionKind::Certificate) => "it holds a certificate but no private key; \
@@ -74,9 +73,22 @@ fn is_key(kind: SectionKind) -> bool {
     )
 }
 
+/// Whether there is a key with a passphrase, in PKCS#8 or in the older form of OpenSSL, whose
+/// header lines (RFC 1421 §4.6) are no base64.
 fn is_encrypted(octets: &[u8]) -> bool {
-    const MARK: &[u8] = b"-----BEGIN ENCRYPTED PRIVATE KEY-----";
-    octets.windows(MARK.len()).any(|window| window == MARK)
+    const MARKS: [&[u8]; 2] = [
+        b"-----BEGIN ENCRYPTED PRIVATE KEY-----",
+        b"Proc-Type: 4,ENCRYPTED",
+    ];
+    MARKS
+        .iter()
+        .any(|mark| octets.windows(mark.len()).any(|window| window == *mark))
+}
+
+fn protected() -> String {
+    "its private key is protected by a passphrase, which a daemon cannot enter; remove the \
+     protection with `openssl pkey -in OLD -out NEW` and `chmod 600 NEW`"
+        .to_owned()
 }
 
 /// A file without any PEM section.

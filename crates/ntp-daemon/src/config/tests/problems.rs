@@ -31,7 +31,7 @@ log-level = 'info'
              address like `192.0.2.1` or `2001:db8::1`",
             "error: ntp.toml:8: source[2].count = 0: out of range; write a number from 1 to 32",
             "error: ntp.toml:11: server[1].listen = '0.0.0.0:0': port 0 means any port, so nobody \
-             would find it; write the port to listen on, for NTS-KE usually 4460",
+             would find it; write the port to listen on, like 4460 for NTS-KE or 123 for NTP",
             "error: ntp.toml:14: synchronization.local-stratum = 17: out of range; write a number \
              from 1 to 16",
             "error: ntp.toml:16: observabilty: unknown key; did you mean `observability`?",
@@ -126,6 +126,22 @@ fn values_of_sources_are_checked() {
 const SERVER: &str = "[[server]]\nlisten = '127.0.0.1:123'";
 
 #[test]
+fn two_servers_cannot_share_an_address() {
+    let text = format!("{SERVER}\n{SERVER}\n[[nts-ke-server]]\nlisten = '127.0.0.1:123'");
+    let found = problems(&text);
+    assert_eq!(
+        found[0],
+        "error: ntp.toml:4: server[2].listen = '127.0.0.1:123': an entry above listens there \
+         already; take one of them out"
+    );
+    // The other is TCP.
+    assert!(
+        found.iter().all(|line| !line.contains("ntp.toml:6")),
+        "{found:#?}"
+    );
+}
+
+#[test]
 fn values_of_servers_are_checked() {
     check(
         SERVER,
@@ -135,7 +151,7 @@ fn values_of_servers_are_checked() {
     check(
         SERVER,
         "accept-ntp-versions = []",
-        ":3: server[1].accept-ntp-versions = …: no request would be answered; write [3, 4] or take \
+        ":3: server[1].accept-ntp-versions = []: no request would be answered; write [3, 4] or take \
          this server out",
     );
     check(

@@ -151,7 +151,7 @@ fn all_problems_of_a_file_are_listed_at_once_beside_those_of_the_configuration()
                 "enabled = 1: wrong type; write true or false, without quotes"
             ),
             "error: pool.toml:5: nts-pool-ke-server.private-key-path: there is no file \
-             `DIR/missing.key`; correct the path: a relative one counts from the working directory"
+             `DIR/missing.key`; correct the path"
                 .to_owned(),
         ]
     );
@@ -191,7 +191,7 @@ fn a_file_must_be_there_and_hold_a_list() {
     assert_eq!(
         Files::new().problems(&BY_FILE.replace("FILE", "none.json")),
         "error: pool.toml:6: nts-pool-ke-server.key-exchange-servers-path: there is no file \
-         `DIR/none.json`; correct the path: a relative one counts from the working directory"
+         `DIR/none.json`; correct the path"
     );
 }
 

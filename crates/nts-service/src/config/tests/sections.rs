@@ -32,7 +32,7 @@ servers = [
             "error: c.toml:1: pool.private-key-path: missing; add `private-key-path = …` to this \
              section",
             "error: c.toml:2: pool.listen = '0.0.0.0:0': port 0 means any port, so nobody would \
-             find it; write the port to listen on, for NTS-KE usually 4460",
+             find it; write the port to listen on, like 4460 for NTS-KE or 123 for NTP",
             "error: c.toml:3: pool.weigth: unknown key; did you mean `weight`?",
             "error: c.toml:5: pool.servers[1].port = 0: no such port; write a number from 1 to \
              65535",
@@ -213,6 +213,32 @@ fn lists_keep_good_entries_and_tell_the_places_of_bad_ones() {
     let lines = problems(text, read);
     assert_eq!(lines.len(), 1);
     assert!(lines[0].starts_with("error: c.toml:3: listen[2] = 'x': no socket address"));
+}
+
+#[test]
+fn what_is_missing_or_wrong_with_whole_sections() {
+    let text = "[server]\nlisten = 1\n[a]\nlist = []\nservers = { x = 1 }\n";
+    let read = |root: &Section<'_>| {
+        root.required_section("pool");
+        assert!(root.sections("server").is_empty());
+        let a = root.section("a")?;
+        a.error("list", "empty");
+        a.required_section("b");
+        assert!(a.sections("servers").is_empty());
+        Some(())
+    };
+    assert_eq!(
+        problems(text, read),
+        [
+            "error: c.toml:1: pool: missing; add a section `[pool]`",
+            "error: c.toml:1: server = …: one table where a list of tables belongs; write \
+             `[[server]]`, or `[ { … } ]`",
+            "error: c.toml:3: a.b: missing; add a section `[a.b]`",
+            "error: c.toml:4: a.list = []: empty",
+            "error: c.toml:5: a.servers = …: one table where a list of tables belongs; write \
+             `[[a.servers]]`, or `[ { … } ]`",
+        ]
+    );
 }
 
 #[test]

@@ -39,6 +39,8 @@ fn wrong_addresses_say_why() {
         ("[2001:db8::1", "`[` without `]`"),
         ("[a.test]:1", "no IPv6 address"),
         ("[2001:db8::1]4460", "text after `]`"),
+        ("https://a.test", "no URL"),
+        ("https://a.test:4460/", "no URL"),
         ("1:2:3", "neither a DNS name nor an IP address"),
     ] {
         let error = text.parse::<Address>().expect_err(text);

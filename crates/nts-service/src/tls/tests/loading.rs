@@ -76,14 +76,14 @@ fn a_key_of_another_certificate_is_told_from_a_chain_in_the_wrong_order() {
     let (one, two) = (authority.server(), authority.server());
     assert_eq!(
         error(&one.pem, &two.key_pem),
-        "error: c.toml:7: key: the private key does not belong to the certificate of `CN=a.test`; \
-         use the key that the certificate was requested with, or have a new certificate made for \
-         this key"
+        "error: c.toml:7: key: `key`: the private key does not belong to the certificate of \
+         `CN=a.test`; use the key that the certificate was requested with, or have a new \
+         certificate made for this key"
     );
     assert_eq!(
         error(&format!("{}{}", authority.pem, one.pem), &one.key_pem),
-        "error: c.toml:7: chain: the private key belongs to certificate number 2 of the chain; \
-         put that one first and the certificate of its issuer after it"
+        "error: c.toml:7: chain: `chain`: the private key belongs to certificate number 2 of the \
+         chain; put that one first and the certificate of its issuer after it"
     );
 }
 
@@ -190,6 +190,8 @@ fn files_of_the_wrong_kind_are_recognised() {
         assert!(text.contains(what), "{what}: {text}");
     }
     let encrypted = leaf.key_pem.replace("PRIVATE KEY", "ENCRYPTED PRIVATE KEY");
+    let old_form = "-----BEGIN EC PRIVATE KEY-----\nProc-Type: 4,ENCRYPTED\nDEK-Info: x\n\nAAAA\n\
+                    -----END EC PRIVATE KEY-----\n";
     let bad_key = leaf.key_pem.replacen("MI", "M!", 1);
     for (key, what) in [
         ("", "it is empty"),
@@ -197,6 +199,7 @@ fn files_of_the_wrong_kind_are_recognised() {
         ("0\u{1}", "openssl pkey -inform DER"),
         (&leaf.pem, "holds a certificate but no private key"),
         (&encrypted, "protected by a passphrase"),
+        (old_form, "protected by a passphrase"),
         (&bad_key, "a section is not base64"),
     ] {
         let text = error(&leaf.pem, key);
@@ -221,13 +224,13 @@ fn damaged_certificates_and_keys_are_told_by_number() {
     let junk = "-----BEGIN CERTIFICATE-----\nAAAA\n-----END CERTIFICATE-----\n";
     let text = error(&format!("{}{junk}", leaf.pem), &leaf.key_pem);
     assert!(
-        text.contains("chain: certificate number 2 is damaged"),
+        text.contains("`chain`: certificate number 2 is damaged"),
         "{text}"
     );
     let junk = "-----BEGIN PRIVATE KEY-----\nAAAA\n-----END PRIVATE KEY-----\n";
     let text = error(&leaf.pem, junk);
     assert!(
-        text.contains("key: the private key is of an unsupported kind"),
+        text.contains("`key`: the private key is of an unsupported kind"),
         "{text}"
     );
 }
