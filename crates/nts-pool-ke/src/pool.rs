@@ -19,7 +19,7 @@ use crate::config::Config;
 use crate::metrics::{Metrics, show_certificates};
 use crate::server::Front;
 use crate::source::{Source, State};
-use crate::upstream::{Means, SystemResolver, keeper};
+use crate::upstream::{IdleShare, Means, SystemResolver, keeper};
 
 /// What may follow an exchange's deadline: the good-bye.
 const GRACE: Duration = Duration::from_millis(250);
@@ -61,6 +61,7 @@ impl Pool {
             policy: config.upstream,
             exchange_timeout: config.key_exchange_timeout,
             tls: tls::client_config(&config.tls.trust, Some(&config.tls.upstream_identity)),
+            idle_share: IdleShare::new(files::share_of_idle(files::limit())),
             resolver: Arc::new(SystemResolver::default()),
         });
         let new_source = |source| Arc::new(Source::new(source, Arc::clone(&means)));

@@ -79,7 +79,11 @@ impl Source {
             cookie_quirks: Mutex::default(),
             connector,
             board: Board::default(),
-            idle: IdlePool::new(policy.idle_per_source, policy.idle_timeout),
+            idle: IdlePool::new(
+                policy.idle_per_source,
+                policy.idle_timeout,
+                means.idle_share.clone(),
+            ),
             slots: Slots::new(concurrency.unwrap_or(policy.source_concurrency)),
             round_trip: RoundTrip::default(),
             names: Mutex::new(KnownNames::new(config.domain(), &config.ntp_names)),

@@ -33,7 +33,7 @@ use crate::config::{SourceConfig, UpstreamConfig};
 use crate::exchange::Sources;
 use crate::metrics::Metrics;
 use crate::source::Source;
-use crate::upstream::{Answer as Found, Means, Resolve, SystemResolver, keeper};
+use crate::upstream::{Answer as Found, IdleShare, Means, Resolve, SystemResolver, keeper};
 
 /// A certificate authority of its own.
 pub(crate) struct Authority(CertifiedIssuer<'static, KeyPair>);
@@ -442,6 +442,7 @@ pub(crate) fn means_with(
 ) -> Arc<Means> {
     Arc::new(Means {
         policy,
+        idle_share: IdleShare::new(1000),
         exchange_timeout: Duration::from_secs(20),
         tls: tls::client_config(&authority.trust(), None),
         resolver,

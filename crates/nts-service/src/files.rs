@@ -50,6 +50,12 @@ pub fn share_of_users(limit: u64) -> usize {
     usize::try_from(limit / 5 * 3).unwrap_or(usize::MAX)
 }
 
+/// How many of `limit` open files are for connections to sources that wait for a user: 20 %, so that
+/// some are left for those that are in use.
+pub fn share_of_idle(limit: u64) -> usize {
+    usize::try_from(limit / 5).unwrap_or(usize::MAX)
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -59,6 +65,11 @@ mod tests {
         let shares = [0, 64, 256, 1024, u64::MAX].map(share_of_users);
         assert_eq!(shares[..4], [0, 36, 153, 612]);
         assert!(shares[4] > 1 << 60);
+    }
+
+    #[test]
+    fn idle_connections_get_one_fifth() {
+        assert_eq!([0, 256, 1024].map(share_of_idle), [0, 51, 204]);
     }
 
     #[test]

@@ -163,26 +163,27 @@ pub(super) fn read(section: &Section<'_>) -> Option<SourceConfig> {
 
 /// The key by which `section` calls what we call `ours`: lists of the first NTS pool say `theirs`.
 fn spelling(section: &Section<'_>, ours: &'static str, theirs: &'static str) -> &'static str {
-    match (section.has(ours), section.has(theirs)) {
-        (true, true) => {
-            section.error(
-                theirs,
-                format!("means the same as `{ours}`; take one of them out"),
-            );
-            ours
-        }
-        (false, true) => theirs,
-        (_, false) => ours,
+    if section.has(theirs) && section.has(ours) {
+        let message = format!("means the same as `{ours}`; take one of them out");
+        section.error(theirs, message);
+    }
+    present(section, ours, theirs)
+}
+
+fn present(section: &Section<'_>, ours: &'static str, theirs: &'static str) -> &'static str {
+    match section.has(theirs) && !section.has(ours) {
+        true => theirs,
+        false => ours,
     }
 }
 
 /// The key of the id in `section`.
 pub(super) fn id_key(section: &Section<'_>) -> &'static str {
-    spelling(section, "id", "uuid")
+    present(section, "id", "uuid")
 }
 
 fn read_id(section: &Section<'_>) -> Option<String> {
-    section.checked(id_key(section), |id: String| {
+    section.checked(spelling(section, "id", "uuid"), |id: String| {
         let fits = (1..=LONGEST_ID).contains(&id.len());
         match fits && id.bytes().all(|octet| octet.is_ascii_graphic()) {
             true => Ok(id),

@@ -21,6 +21,7 @@ use tokio::time::{Instant, timeout};
 use super::addresses::Addresses;
 use super::connection::Connection;
 use super::error::UpstreamError;
+use super::idle::IdleShare;
 use super::own_names::OwnNames;
 use super::race::Race;
 use super::resolver::Resolve;
@@ -41,6 +42,8 @@ pub(crate) struct Means {
     pub(crate) exchange_timeout: Duration,
     /// Whom the pool trusts, and what it shows of itself.
     pub(crate) tls: Arc<ClientConfig>,
+    /// What idle connections may have together.
+    pub(crate) idle_share: IdleShare,
     /// Where addresses come from.
     pub(crate) resolver: Arc<dyn Resolve>,
 }

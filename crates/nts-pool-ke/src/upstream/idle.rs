@@ -4,12 +4,26 @@
 //! for moments only, never while anything waits.
 
 use std::net::SocketAddr;
-use std::sync::{Mutex, MutexGuard, PoisonError};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
+use tokio::sync::{OwnedSemaphorePermit, Semaphore};
 use tokio::time::Instant;
 
 use super::connection::Connection;
+
+/// What the idle connections to all sources may have together.
+#[derive(Clone, Debug)]
+pub(crate) struct IdleShare(Arc<Semaphore>);
+
+impl IdleShare {
+    /// So many connections in all.
+    pub(crate) fn new(connections: usize) -> Self {
+        Self(Arc::new(Semaphore::new(
+            connections.min(Semaphore::MAX_PERMITS),
+        )))
+    }
+}
 
 /// A stack of idle connections, oldest first.
 #[derive(Debug)]
@@ -18,15 +32,25 @@ pub(crate) struct IdlePool {
     most: usize,
     /// A connection that has waited longer is not used any more.
     limit: Duration,
-    connections: Mutex<Vec<Connection>>,
+    share: IdleShare,
+    connections: Mutex<Vec<Parked>>,
+}
+
+/// A connection that waits, and its part of the share.
+#[derive(Debug)]
+struct Parked {
+    connection: Connection,
+    _part: OwnedSemaphorePermit,
 }
 
 impl IdlePool {
-    /// An empty one for at most so many connections that wait at most so long.
-    pub(crate) fn new(most: usize, limit: Duration) -> Self {
+    /// An empty one for at most so many connections that wait at most so long, and together with
+    /// others are within the share.
+    pub(crate) fn new(most: usize, limit: Duration, share: IdleShare) -> Self {
         Self {
             most,
             limit,
+            share,
             connections: Mutex::default(),
         }
     }
@@ -36,7 +60,7 @@ impl IdlePool {
     /// Good means: young enough, and nothing readable on it. Others are dropped on the way.
     pub(crate) fn take(&self, now: Instant) -> Option<Connection> {
         loop {
-            let mut connection = self.lock().pop()?;
+            let mut connection = self.lock().pop()?.connection;
             if !self.is_over(&connection, now) && connection.is_quiet() {
                 return Some(connection);
             }
@@ -45,43 +69,50 @@ impl IdlePool {
 
     /// Parks a connection whose source has promised to keep it open.
     ///
-    /// Gives back one that has to go for it, if there are too many.
+    /// Gives back one that has to go, if there are too many: the oldest to this source, or the one
+    /// that came if the share of all is used up.
     pub(crate) fn park(&self, connection: Connection) -> Option<Connection> {
+        let Ok(part) = Arc::clone(&self.share.0).try_acquire_owned() else {
+            return Some(connection);
+        };
         let mut connections = self.lock();
-        connections.push(connection);
-        (connections.len() > self.most).then(|| connections.remove(0))
+        connections.push(Parked {
+            connection,
+            _part: part,
+        });
+        (connections.len() > self.most).then(|| connections.remove(0).connection)
     }
 
     /// Parks a fresh connection in place of the oldest one, which is given back together with all
     /// that are over.
     pub(crate) fn renew(&self, fresh: Option<Connection>, now: Instant) -> Vec<Connection> {
-        let mut connections = self.lock();
-        let mut gone: Vec<_> = connections
-            .extract_if(.., |connection| self.is_over(connection, now))
-            .collect();
+        let mut gone = self.remove(|connection| self.is_over(connection, now));
         if let Some(fresh) = fresh {
-            if !connections.is_empty() {
-                gone.push(connections.remove(0));
-            }
-            connections.push(fresh);
+            let mut oldest = true;
+            gone.extend(self.remove(|_| std::mem::take(&mut oldest)));
+            gone.extend(self.park(fresh));
         }
-        let surplus = connections.len().saturating_sub(self.most);
-        gone.extend(connections.drain(..surplus));
         gone
     }
 
     /// Takes out the connections to other addresses than these: the source has moved.
     pub(crate) fn leave_all_but(&self, addresses: &[SocketAddr]) -> Vec<Connection> {
-        let left = |connection: &mut Connection| {
+        self.remove(|connection| {
             let peer = connection.peer();
             !peer.is_some_and(|peer| addresses.contains(&peer))
-        };
-        self.lock().extract_if(.., left).collect()
+        })
     }
 
     /// Takes all connections out, because the source changed its mind about us.
     pub(crate) fn clear(&self) -> Vec<Connection> {
-        std::mem::take(&mut self.lock())
+        self.remove(|_| true)
+    }
+
+    /// Takes out those of which `goes` is true, asked from the oldest on.
+    fn remove(&self, mut goes: impl FnMut(&Connection) -> bool) -> Vec<Connection> {
+        let mut connections = self.lock();
+        let gone = connections.extract_if(.., |parked| goes(&parked.connection));
+        gone.map(|parked| parked.connection).collect()
     }
 
     /// How many connections wait.
@@ -93,7 +124,7 @@ impl IdlePool {
         now >= connection.retire_at() || now >= connection.idle_since() + self.limit
     }
 
-    fn lock(&self) -> MutexGuard<'_, Vec<Connection>> {
+    fn lock(&self) -> MutexGuard<'_, Vec<Parked>> {
         self.connections
             .lock()
             .unwrap_or_else(PoisonError::into_inner)

@@ -24,7 +24,7 @@ pub(crate) use connection::Connection;
 pub use dialect::Dialect;
 pub(crate) use dialect::Phrasing;
 pub(crate) use error::{Class, UpstreamError};
-pub(crate) use idle::IdlePool;
+pub(crate) use idle::{IdlePool, IdleShare};
 pub(crate) use knowledge::Board;
 pub(crate) use own_names::OwnNames;
 pub(crate) use resolver::SystemResolver;

@@ -6,7 +6,7 @@ use super::*;
 use crate::config::{SourceConfig, UpstreamConfig};
 use crate::source::State;
 use crate::testing::{Authority, Script, TestPool, TestResolver, TestSource, means, means_with};
-use crate::upstream::{Class, Dialect};
+use crate::upstream::{Class, Dialect, IdleShare};
 
 /// One source and the pool that keeps it.
 async fn kept(script: Script, configure: impl FnOnce(&mut SourceConfig)) -> (TestSource, TestPool) {
@@ -233,4 +233,33 @@ async fn a_source_that_waits_for_its_first_check_is_checked_when_a_user_comes() 
     assert!(kept.board.known(Instant::now()).is_none());
     assert!(kept.board.learn().await.is_ok());
     keeper.abort();
+}
+
+#[tokio::test]
+async fn all_sources_together_keep_no_more_idle_connections_than_files_allow() {
+    let authority = Authority::new();
+    let identity = authority.identity("127.0.0.1");
+    let policy = UpstreamConfig::default();
+    let mut means = Arc::into_inner(means(&authority, policy)).unwrap();
+    means.idle_share = IdleShare::new(2);
+    let means = Arc::new(means);
+    let mut sources = Vec::new();
+    for _ in 0..4 {
+        sources.push(TestSource::start(&identity, Script::default()).await);
+    }
+    let configs = sources.iter().map(TestSource::config).collect();
+    let pool = TestPool::with_means(configs, &means);
+    pool.settle().await;
+    let idle = || pool.sources.iter().map(|it| it.idle.len()).sum::<usize>();
+    assert_eq!(idle(), 2);
+    // Whoever takes one makes room for another.
+    let has_one = |it: &&Arc<Source>| it.idle.len() == 1;
+    let taken = pool.sources.iter().find(has_one).unwrap();
+    let connection = taken.idle.take(Instant::now()).unwrap();
+    assert_eq!(idle(), 1);
+    assert!(taken.idle.park(connection).is_none());
+    let other = pool.sources.iter().find(|it| it.idle.len() == 0).unwrap();
+    let surplus = other.idle.park(other.open().await.unwrap());
+    assert!(surplus.is_some());
+    assert_eq!(idle(), 2);
 }
