@@ -33,7 +33,8 @@ alternative_name() {
                 || die "no DNS name: $1"
             echo "DNS:$1" ;;
         *)
-            printf '%s\n' "$1" | grep -Eq '^([0-9]{1,3}\.){3}[0-9]{1,3}$' || die "no IPv4 address: $1"
+            printf '%s.\n' "$1" | grep -Eq '^((25[0-5]|2[0-4][0-9]|1[0-9]{2}|[1-9]?[0-9])\.){4}$' \
+                || die "no IPv4 address: $1"
             echo "IP:$1" ;;
     esac
 }
