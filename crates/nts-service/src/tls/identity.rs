@@ -5,13 +5,13 @@ use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::SystemTime;
 
+use rustls::crypto::aws_lc_rs::sign::any_supported_type;
 use rustls::sign::CertifiedKey;
 use rustls_pki_types::{CertificateDer, PrivateKeyDer, UnixTime};
 use zeroize::Zeroize;
 
 use super::certificate::{Facts, Verdict};
 use super::pem;
-use super::provider::provider;
 use crate::config::{Located, Problems, read_file, read_secret_file};
 
 /// A chain and key that belong together. Debug shows the subject only.
@@ -100,7 +100,8 @@ impl Identity {
         chain: Vec<CertificateDer<'static>>,
         mut key: PrivateKeyDer<'static>,
     ) -> Result<Self, IdentityError> {
-        let signer = provider().key_provider.load_private_key(key.clone_key());
+        // Not by the provider's loader, which would take a copy of the key to itself.
+        let signer = any_supported_type(&key);
         key.zeroize();
         let signer = signer.map_err(|_| IdentityError::UnsupportedKey)?;
         for (index, certificate) in chain.iter().enumerate() {
