@@ -3,7 +3,6 @@
 use std::future::Future;
 use std::io;
 use std::net::SocketAddr;
-use std::pin::pin;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -149,8 +148,10 @@ where
                     shutdown,
                 },
             };
-            // The handler is called in here, so that a panic of its own stays in here too.
-            if within_deadline(handler(connection), moved, limits.grace)
+            // The handler is called in here, so that a panic of its own stays in here too; and it is
+            // put on the heap, so that a silent connection does not cost what a handler does.
+            let handling = Box::pin(handler(connection));
+            if within_deadline(handling, moved, limits.grace)
                 .await
                 .is_err()
             {
@@ -231,11 +232,10 @@ async fn begin(
 
 /// Ends the handler if it overruns the deadline, which may be moved meanwhile, by `grace`.
 async fn within_deadline(
-    handler: impl Future<Output = ()>,
+    mut handler: impl Future<Output = ()> + Unpin,
     mut deadline: watch::Receiver<Instant>,
     grace: Duration,
 ) -> Result<(), Overdue> {
-    let mut handler = pin!(handler);
     loop {
         let end = *deadline.borrow_and_update() + grace;
         tokio::select! {

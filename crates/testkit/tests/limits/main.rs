@@ -1,20 +1,22 @@
 //! Users who take too much, and what is left for the others.
 #![cfg(feature = "unstable_nts-pool")]
 
-use std::io::{BufRead as _, BufReader, Write as _};
+mod child_pool;
+mod ten_thousand;
+
 use std::net::{IpAddr, SocketAddr};
-use std::path::Path;
-use std::process::{Child, ChildStdin, Command, Stdio};
 use std::time::{Duration, Instant};
 
 use nts_pool_ke::{Config as PoolConfig, Pool};
 use testkit::Lab;
 use testkit::deadline::within;
-use testkit::lab::{POOL_NAME, RealSource, RunningPool, TOKEN, loopback};
+use testkit::lab::{POOL_NAME, RealSource, RunningPool, loopback};
 use testkit::user::plain_request;
 use testkit::wire::{End, connect_from};
 use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
 use tokio::net::TcpStream;
+
+use child_pool::ChildPool;
 
 const ERROR_1: &str = "80020002000180000000";
 
@@ -214,111 +216,12 @@ async fn slow_bytes() {
     assert_served(&lab, pool.address, at(1, 1)).await;
 }
 
-/// The variable that tells a child of `emfile_survives` its configuration.
-const CHILD: &str = "TESTKIT_POOL_WITH_FEW_FILES";
-
-/// Not a test by itself: the pool of `emfile_survives`, in a process of its own. It says where it
-/// listens, and at the end of its input what it counted.
-#[test]
-fn a_pool_with_few_files() {
-    let Ok(path) = std::env::var(CHILD) else {
-        return;
-    };
-    let mut config = PoolConfig::load(path).expect("a good configuration").value;
-    config.listen = vec![SocketAddr::from(([127, 0, 0, 1], 0))];
-    let runtime = tokio::runtime::Runtime::new().expect("threads");
-    let pool = runtime.block_on(async { Pool::start(config).expect("a pool starts") });
-    let mut out = std::io::stdout();
-    writeln!(out, "\nADDRESS {}", pool.local_addresses()[0]).expect("a parent that reads");
-    std::io::stdin().lock().lines().for_each(drop);
-    writeln!(out, "{}", pool.registry().render()).expect("a parent that reads");
-}
-
-/// A pool in a process of its own that may have 64 open files.
-struct SmallPool {
-    address: SocketAddr,
-    child: Child,
-    input: ChildStdin,
-    output: BufReader<std::process::ChildStdout>,
-}
-
-impl SmallPool {
-    fn start(config: &Path) -> Self {
-        let mut child = Command::new("sh")
-            .args([
-                "-c",
-                "ulimit -n 64 && exec \"$0\" --exact a_pool_with_few_files --nocapture",
-            ])
-            .arg(std::env::current_exe().expect("a path"))
-            .env(CHILD, config)
-            .stdin(Stdio::piped())
-            .stdout(Stdio::piped())
-            .spawn()
-            .expect("a shell");
-        let input = child.stdin.take().expect("a pipe");
-        let mut output = BufReader::new(child.stdout.take().expect("a pipe"));
-        let address = loop {
-            let mut line = String::new();
-            let length = output.read_line(&mut line).expect("a child that writes");
-            assert_ne!(length, 0, "the child ended");
-            if let Some(address) = line.trim().strip_prefix("ADDRESS ") {
-                break address.parse().expect("an address");
-            }
-        };
-        Self {
-            address,
-            child,
-            input,
-            output,
-        }
-    }
-
-    /// Ends it in good order; its metrics.
-    fn end(mut self) -> String {
-        drop(self.input);
-        let mut page = String::new();
-        std::io::Read::read_to_string(&mut self.output, &mut page).expect("a child that writes");
-        assert!(self.child.wait().expect("a child").success());
-        page
-    }
-}
-
-const FILE: &str = "pool.toml";
-
-/// A directory with everything that a pool needs.
-fn write_config(lab: &Lab, source: &RealSource, limits: &str) -> tempfile::TempDir {
-    let temporary = tempfile::tempdir().expect("a directory");
-    let directory = temporary.path();
-    let authority = lab.authority().write(directory, "ca");
-    let credentials = lab.authority().server(&[POOL_NAME]);
-    let (chain, key) = credentials.write(directory, "pool");
-    let text = format!(
-        "[nts-pool-ke-server]
-listen = \"127.0.0.1:4460\"
-certificate-authority-path = {authority:?}
-certificate-chain-path = {chain:?}
-private-key-path = {key:?}
-key-exchange-servers = [
-    {{ domain = \"{}\", port = {}, auth-token = \"{TOKEN}\" }},
-]
-key-exchange-timeout-ms = 10000
-[limits]
-{limits}
-",
-        source.ke.ip(),
-        source.ke.port(),
-    );
-    std::fs::write(directory.join(FILE), text).expect("a file");
-    temporary
-}
-
 #[tokio::test(flavor = "multi_thread")]
 async fn emfile_survives() {
     let lab = Lab::new();
     let source = lab.source(loopback(2));
     // By its own reckoning it has room for 36, and everybody is served meanwhile.
-    let config = write_config(&lab, &source, "first-byte-timeout-ms = 10000");
-    let pool = SmallPool::start(&config.path().join(FILE));
+    let pool = ChildPool::start(&lab, &source, "first-byte-timeout-ms = 10000", 64);
     let silent = silent_connections(pool.address).await;
     for number in 0..HONEST {
         assert_served(&lab, pool.address, at(1, number)).await;
@@ -329,8 +232,7 @@ async fn emfile_survives() {
 
     // It believes to have room for all, and files run out.
     let limits = "first-byte-timeout-ms = 300\nmax-connections = 1000";
-    let config = write_config(&lab, &source, limits);
-    let pool = SmallPool::start(&config.path().join(FILE));
+    let pool = ChildPool::start(&lab, &source, limits, 64);
     let mut silent = silent_connections(pool.address).await;
     for stream in &mut silent {
         assert!(until_closed(stream).await.is_empty());

@@ -1,0 +1,122 @@
+//! A pool in a process of its own, with as many open files as a test allows.
+
+use std::io::{BufRead as _, BufReader, Read as _, Write as _};
+use std::net::SocketAddr;
+use std::path::Path;
+use std::process::{Child, ChildStdin, ChildStdout, Command, Stdio};
+
+use nts_pool_ke::{Config as PoolConfig, Pool};
+use tempfile::TempDir;
+use testkit::Lab;
+use testkit::lab::{POOL_NAME, RealSource, TOKEN};
+
+/// The variable that tells the child its configuration.
+const CONFIG: &str = "TESTKIT_CHILD_POOL";
+
+/// Not a test by itself but what runs in the child. It says where it listens, and at the end of its
+/// input what it counted.
+#[test]
+fn run() {
+    let Ok(path) = std::env::var(CONFIG) else {
+        return;
+    };
+    let mut config = PoolConfig::load(path).expect("a good configuration").value;
+    config.listen = vec![SocketAddr::from(([127, 0, 0, 1], 0))];
+    let runtime = tokio::runtime::Runtime::new().expect("threads");
+    let pool = runtime.block_on(async { Pool::start(config).expect("a pool starts") });
+    let mut out = std::io::stdout();
+    writeln!(out, "\nADDRESS {}", pool.local_addresses()[0]).expect("a parent that reads");
+    std::io::stdin().lock().lines().for_each(drop);
+    writeln!(out, "{}", pool.registry().render()).expect("a parent that reads");
+}
+
+/// See the module. It ends with its input, so also with the test.
+pub(crate) struct ChildPool {
+    pub(crate) address: SocketAddr,
+    child: Child,
+    input: ChildStdin,
+    output: BufReader<ChildStdout>,
+    _files: TempDir,
+}
+
+impl ChildPool {
+    /// A pool of `source` with this section `[limits]`, and so many open files.
+    pub(crate) fn start(lab: &Lab, source: &RealSource, limits: &str, open_files: u32) -> Self {
+        let files = tempfile::tempdir().expect("a directory");
+        let config = files.path().join("pool.toml");
+        let text = configuration(lab, source, limits, files.path());
+        std::fs::write(&config, text).expect("a file");
+        let mut child = Command::new("sh")
+            .arg("-c")
+            .arg("ulimit -n \"$1\" && exec \"$0\" --exact child_pool::run --nocapture")
+            .arg(std::env::current_exe().expect("a path"))
+            .arg(open_files.to_string())
+            .env(CONFIG, config)
+            .stdin(Stdio::piped())
+            .stdout(Stdio::piped())
+            .spawn()
+            .expect("a shell");
+        let input = child.stdin.take().expect("a pipe");
+        let mut output = BufReader::new(child.stdout.take().expect("a pipe"));
+        let address = loop {
+            let mut line = String::new();
+            let length = output.read_line(&mut line).expect("a child that writes");
+            assert_ne!(length, 0, "the child ended");
+            if let Some(address) = line.trim().strip_prefix("ADDRESS ") {
+                break address.parse().expect("an address");
+            }
+        };
+        Self {
+            address,
+            child,
+            input,
+            output,
+            _files: files,
+        }
+    }
+
+    /// The memory that it has in use, in octets.
+    pub(crate) fn resident(&self) -> u64 {
+        let status = format!("/proc/{}/status", self.child.id());
+        let status = std::fs::read_to_string(status).expect("a child that lives");
+        let kibibytes = status
+            .lines()
+            .find_map(|line| line.strip_prefix("VmRSS:"))
+            .and_then(|rest| rest.trim().strip_suffix(" kB"))
+            .and_then(|number| number.parse::<u64>().ok());
+        kibibytes.expect("a number") * 1024
+    }
+
+    /// Ends it in good order; its metrics.
+    pub(crate) fn end(mut self) -> String {
+        drop(self.input);
+        let mut page = String::new();
+        self.output
+            .read_to_string(&mut page)
+            .expect("a child that writes");
+        assert!(self.child.wait().expect("a child").success());
+        page
+    }
+}
+
+fn configuration(lab: &Lab, source: &RealSource, limits: &str, directory: &Path) -> String {
+    let authority = lab.authority().write(directory, "ca");
+    let credentials = lab.authority().server(&[POOL_NAME]);
+    let (chain, key) = credentials.write(directory, "pool");
+    format!(
+        "[nts-pool-ke-server]
+listen = \"127.0.0.1:4460\"
+certificate-authority-path = {authority:?}
+certificate-chain-path = {chain:?}
+private-key-path = {key:?}
+key-exchange-servers = [
+    {{ domain = \"{}\", port = {}, auth-token = \"{TOKEN}\" }},
+]
+key-exchange-timeout-ms = 60000
+[limits]
+{limits}
+",
+        source.ke.ip(),
+        source.ke.port(),
+    )
+}
