@@ -42,13 +42,62 @@ fn assert_refused(answer: &Transcript, expected: &str, what: &str) {
     assert_eq!(answer.end, End::CloseNotify, "{what}");
 }
 
-/// Everything that a source can do wrong once it has the keys.
-fn failures_after_keys() -> Vec<(&'static str, Answer)> {
-    let octets = |hex: &str| Answer::Octets(hex::decode(hex).expect("hexadecimal digits"));
-    vec![
+fn octets(hex: &str) -> Answer {
+    Answer::Octets(hex::decode(hex).expect("hexadecimal digits"))
+}
+
+/// A source that takes the keys and then fails costs an Error 2, and no second source sees them.
+async fn assert_no_second_source(what: &str, fault: &Answer) {
+    let lab = Lab::new();
+    let script = || Script::on_fixed_key(fault.clone());
+    let sources = [
+        lab.faulty_source(loopback(2), script()).await,
+        lab.faulty_source(loopback(3), script()).await,
+    ];
+    let pool = impatient_pool(&lab, sources.iter().map(FaultySource::entry).collect());
+    assert_refused(&answer(&lab, &pool).await, ERROR_2, what);
+    let [one, other] = sources.map(|source| source.seen().keys());
+    let (mut keys, nobody) = if one.is_empty() {
+        (other, one)
+    } else {
+        (one, other)
+    };
+    assert!(nobody.is_empty(), "{what}: both sources have seen keys");
+    let repeated = keys.len();
+    assert!((1..=2).contains(&repeated), "{what}: sent {repeated} times");
+    keys.dedup();
+    assert_eq!(keys.len(), 1, "{what}: other keys for the same user");
+    assert_eq!(keys[0].len(), 64, "{what}");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn slow_post_key_error_not_eof() {
+    assert_no_second_source("silent", &Answer::Silence).await;
+    assert_no_second_source("held back", &Answer::Held(Gate::new())).await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn garbage_no_second_source() {
+    for (what, fault) in [
         ("cut off", Answer::Cut),
         ("cut off in the middle", Answer::Half),
-        ("silent", Answer::Silence),
+        ("garbage", octets("474554202f20485454502f312e310d0a")),
+        ("more than a message", octets("800100020000800000008000")),
+        ("endless cookies", Answer::with_body(5, &[0xaa; 4096])),
+        ("unknown and critical", Answer::with_record(0x8032, &[])),
+        ("a name with a blank", Answer::with_record(0x8006, b"a b")),
+        ("port 0", Answer::with_record(0x8007, &[0, 0])),
+    ] {
+        assert_no_second_source(what, &fault).await;
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn reply_mismatch_blocked() {
+    let keep_alive_only = Answer::edited(|records| {
+        records.retain(|record| [0, 8].contains(&record.record_type()));
+    });
+    for (what, fault) in [
         ("another algorithm", Answer::with_body(4, &[0, 17])),
         (
             "an algorithm nobody offered",
@@ -60,15 +109,20 @@ fn failures_after_keys() -> Vec<(&'static str, Answer)> {
         ("no protocol", Answer::without(1)),
         ("no cookies", Answer::without(5)),
         ("empty cookies", Answer::with_body(5, &[])),
-        ("endless cookies", Answer::with_body(5, &[0xaa; 4096])),
-        ("a warning", Answer::with_record(0x8003, &[0, 1])),
-        ("unknown and critical", Answer::with_record(0x8032, &[])),
+        ("Keep Alive only", keep_alive_only),
         (
             "a list nobody asked for",
             Answer::with_record(0x8009, &[0, 0]),
         ),
-        ("a name with a blank", Answer::with_record(0x8006, b"a b")),
-        ("port 0", Answer::with_record(0x8007, &[0, 0])),
+    ] {
+        assert_no_second_source(what, &fault).await;
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_source_that_says_no_to_keys_is_not_replaced() {
+    for (what, fault) in [
+        ("a warning", Answer::with_record(0x8003, &[0, 1])),
         ("error 0", octets("80020002000080000000")),
         ("error 1", octets("80020002000180000000")),
         ("error 2", octets("80020002000280000000")),
@@ -78,35 +132,66 @@ fn failures_after_keys() -> Vec<(&'static str, Answer)> {
             "no common algorithm",
             octets("8001000200008004000080000000"),
         ),
-        ("more than a message", octets("800100020000800000008000")),
-        ("garbage", octets("474554202f20485454502f312e310d0a")),
-    ]
+    ] {
+        assert_no_second_source(what, &fault).await;
+    }
 }
 
-/// A source that takes the keys and then fails costs an Error 2, and no second source sees them.
+/// A source that does not know the pool's token says so before keys are sent, and no user notices.
 #[tokio::test(flavor = "multi_thread")]
-async fn keys_go_to_one_source_whatever_it_does_with_them() {
+async fn wrong_token_prekey() {
     let lab = Lab::new();
-    for (what, fault) in failures_after_keys() {
-        let script = || Script::on_fixed_key(fault.clone());
-        let sources = [
-            lab.faulty_source(loopback(2), script()).await,
-            lab.faulty_source(loopback(3), script()).await,
-        ];
-        let pool = impatient_pool(&lab, sources.iter().map(FaultySource::entry).collect());
-        assert_refused(&answer(&lab, &pool).await, ERROR_2, what);
-        let [one, other] = sources.map(|source| source.seen().keys());
-        let (mut keys, nobody) = if one.is_empty() {
-            (other, one)
-        } else {
-            (one, other)
-        };
-        assert!(nobody.is_empty(), "{what}: both sources have seen keys");
-        let repeated = keys.len();
-        assert!((1..=2).contains(&repeated), "{what}: sent {repeated} times");
-        keys.dedup();
-        assert_eq!(keys.len(), 1, "{what}: other keys for the same user");
-        assert_eq!(keys[0].len(), 64, "{what}");
+    let stranger = lab.faulty_source(loopback(2), Script::default()).await;
+    let mut entry = stranger.entry();
+    entry.auth_token = Some(token("another-token-0123456789abcdef"));
+    let good = lab.source(loopback(3));
+    let pool = lab.pool(vec![entry, good.entry()]);
+    for _ in 0..20 {
+        let session = exchange(&lab, &pool).await.expect("cookies");
+        assert_eq!(session.ntp_server(), good.ntp);
+    }
+    assert_eq!(stranger.seen().keys(), [[0; 0]; 0]);
+}
+
+/// When a source drops the pool's token, users whose keys it has by then get an Error 2; all
+/// others go elsewhere.
+#[tokio::test(flavor = "multi_thread")]
+async fn token_revoked_midway() {
+    let lab = Lab::new();
+    let source = lab.faulty_source(loopback(2), Script::default()).await;
+    let good = lab.source(loopback(3));
+    let pool = lab.pool(vec![source.entry(), good.entry()]);
+    while source.seen().keys().is_empty() {
+        exchange(&lab, &pool).await.expect("cookies");
+    }
+    let before = source.seen().keys().len();
+    source.follow(Script {
+        info: octets("80020002000180000000"),
+        fixed_key: octets("80020002000180000000"),
+        ..Script::default()
+    });
+    let mut failed = 0;
+    for _ in 0..50 {
+        match exchange(&lab, &pool).await {
+            Ok(session) => assert_eq!(session.ntp_server(), good.ntp),
+            Err(_) => failed += 1,
+        }
+    }
+    assert!(failed <= 1, "{failed} of 50 users failed");
+    assert_eq!(source.seen().keys().len(), before + failed);
+}
+
+/// A source may close kept-alive connections whenever it likes.
+#[tokio::test(flavor = "multi_thread")]
+async fn idle_close_invisible() {
+    let lab = Lab::new();
+    let source = lab.faulty_source(loopback(2), Script::default()).await;
+    let pool = lab.pool(vec![source.entry()]);
+    for number in 1..=20 {
+        exchange(&lab, &pool).await.expect("cookies");
+        source.drop_connections().await;
+        let seen = source.seen();
+        assert_eq!(seen.keys().len(), number, "nobody was asked twice");
     }
 }
 
@@ -136,7 +221,6 @@ async fn a_source_that_fails_before_the_keys_is_replaced() {
     let lab = Lab::new();
     let authority = lab.authority();
     let foreign = testkit::CertificateAuthority::new();
-    let octets = |hex: &str| Answer::Octets(hex::decode(hex).expect("hexadecimal digits"));
     let on_info = |answer| (Script::on_info(answer), None);
     let shows = |identity: testkit::Credentials| (Script::default(), Some(identity.identity()));
     for (what, (script, identity)) in [
@@ -224,7 +308,7 @@ async fn all_sources_bad_is_an_internal_error() {
 
 /// The token goes to nobody whose certificate is not good for the configured name.
 #[tokio::test(flavor = "multi_thread")]
-async fn the_token_is_for_the_right_source_alone() {
+async fn bad_cert_never_gets_token() {
     let lab = Lab::new();
     let setup = Setup::new(lab.authority(), &["127.0.0.9"]);
     let impostor = FaultySource::with_setup(loopback(2), setup, Script::default()).await;
@@ -237,7 +321,7 @@ async fn the_token_is_for_the_right_source_alone() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn a_source_that_refuses_keep_alive_gets_a_connection_for_each_request() {
+async fn no_keepalive_source() {
     let lab = Lab::new();
     let script = Script {
         info: Answer::without(8),
@@ -287,7 +371,7 @@ async fn a_source_that_keeps_connections_is_asked_on_them() {
 /// A kept-alive connection that turns out to have died costs no user anything: the same source is
 /// asked once more.
 #[tokio::test(flavor = "multi_thread")]
-async fn the_same_source_may_be_asked_again_on_a_fresh_connection() {
+async fn retry_same_source_only() {
     let lab = Lab::new();
     let cut_if_reused = Answer::decided(|seen| {
         let now = seen.requests.last().map(|asked| asked.connection);
@@ -317,7 +401,7 @@ async fn the_same_source_may_be_asked_again_on_a_fresh_connection() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn what_a_source_supports_may_change() {
+async fn capability_drift() {
     let lab = Lab::new();
     let source = lab.faulty_source(loopback(2), Script::default()).await;
     let pool = lab.pool(vec![source.entry()]);

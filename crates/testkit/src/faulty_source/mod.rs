@@ -16,7 +16,7 @@ use nts_service::tls::{self, ClientCertificates, Identity};
 use rustls::ServerConfig;
 use rustls_pki_types::CertificateDer;
 use tokio::net::TcpListener;
-use tokio::sync::watch;
+use tokio::sync::{mpsc, oneshot, watch};
 use tokio::task::JoinSet;
 
 use crate::authority::CertificateAuthority;
@@ -54,6 +54,7 @@ pub struct FaultySource {
     address: SocketAddr,
     shared: Arc<Shared>,
     seen: watch::Receiver<Seen>,
+    dropping: mpsc::Sender<oneshot::Sender<()>>,
     /// Ends with the source.
     _tasks: JoinSet<()>,
 }
@@ -93,11 +94,13 @@ impl FaultySource {
             seen: sender,
         });
         let mut tasks = JoinSet::new();
-        tasks.spawn(accept(listener, Arc::clone(&shared)));
+        let (dropping, drops) = mpsc::channel(1);
+        tasks.spawn(accept(listener, drops, Arc::clone(&shared)));
         Self {
             address,
             shared,
             seen,
+            dropping,
             _tasks: tasks,
         }
     }
@@ -114,6 +117,19 @@ impl FaultySource {
             .script
             .lock()
             .unwrap_or_else(PoisonError::into_inner) = script;
+    }
+
+    /// Cuts off all connections, whatever they wait for, and goes on listening.
+    ///
+    /// # Panics
+    /// If that takes too long.
+    pub async fn drop_connections(&self) {
+        let (done, dropped) = oneshot::channel();
+        let dropping = async {
+            let _ = self.dropping.send(done).await;
+            let _ = dropped.await;
+        };
+        within("connections to be dropped", dropping).await;
     }
 
     /// What it has seen up to now.
@@ -145,7 +161,11 @@ impl Shared {
     }
 }
 
-async fn accept(listener: TcpListener, shared: Arc<Shared>) {
+async fn accept(
+    listener: TcpListener,
+    mut drops: mpsc::Receiver<oneshot::Sender<()>>,
+    shared: Arc<Shared>,
+) {
     let mut connections = JoinSet::new();
     let mut numbers = 0..;
     loop {
@@ -158,6 +178,12 @@ async fn accept(listener: TcpListener, shared: Arc<Shared>) {
                     connection::serve(stream, number, &shared).await;
                     shared.note(|seen| seen.closed += 1);
                 });
+            }
+            Some(done) = drops.recv() => {
+                let open = connections.len();
+                connections.shutdown().await;
+                shared.note(|seen| seen.closed += open);
+                let _ = done.send(());
             }
             Some(_) = connections.join_next() => {}
         }
