@@ -16,6 +16,10 @@ e2e:
 bench:
     cargo bench --package nts-pool-ke --bench pick
 
+# What ten thousand silent connections cost a pool, and its users.
+bench-silent:
+    cargo bench --package testkit --features unstable_nts-pool --bench ten_thousand
+
 # Selection and health of a pool with 200 sources and a million users in virtual time.
 simulate:
     cargo run --release --package testkit --bin pool-simulation

@@ -7,6 +7,7 @@
 //! This crate is never shipped, so it may panic: a test that cannot be set up has failed.
 
 pub mod authority;
+pub mod child_pool;
 pub mod deadline;
 pub mod faulty_source;
 pub mod lab;

@@ -1,14 +1,12 @@
 //! Users who take too much, and what is left for the others.
 #![cfg(feature = "unstable_nts-pool")]
 
-mod child_pool;
-mod ten_thousand;
-
 use std::net::{IpAddr, SocketAddr};
 use std::time::{Duration, Instant};
 
 use nts_pool_ke::{Config as PoolConfig, Pool};
 use testkit::Lab;
+use testkit::child_pool::{self, ChildPool};
 use testkit::deadline::within;
 use testkit::lab::{POOL_NAME, RealSource, RunningPool, loopback};
 use testkit::user::plain_request;
@@ -16,7 +14,11 @@ use testkit::wire::{End, connect_from};
 use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
 use tokio::net::TcpStream;
 
-use child_pool::ChildPool;
+/// Not a test by itself but where the child of one begins.
+#[test]
+fn a_child_pool_begins_here() {
+    child_pool::run_if_child();
+}
 
 const ERROR_1: &str = "80020002000180000000";
 

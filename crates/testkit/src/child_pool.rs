@@ -1,4 +1,7 @@
 //! A pool in a process of its own, with as many open files as a test allows.
+//!
+//! The child is the same program. So its beginning must call [`run_if_child`]: the `main` of a
+//! benchmark, or a test by the name of [`TEST`].
 
 use std::io::{BufRead as _, BufReader, Read as _, Write as _};
 use std::net::SocketAddr;
@@ -7,18 +10,24 @@ use std::process::{Child, ChildStdin, ChildStdout, Command, Stdio};
 
 use nts_pool_ke::{Config as PoolConfig, Pool};
 use tempfile::TempDir;
-use testkit::Lab;
-use testkit::lab::{POOL_NAME, RealSource, TOKEN};
+
+use crate::Lab;
+use crate::lab::{POOL_NAME, RealSource, TOKEN};
 
 /// The variable that tells the child its configuration.
 const CONFIG: &str = "TESTKIT_CHILD_POOL";
 
-/// Not a test by itself but what runs in the child. It says where it listens, and at the end of its
+/// The test in which a child of a test begins.
+pub const TEST: &str = "a_child_pool_begins_here";
+
+/// What runs in the child; false if this is none. It says where it listens, and at the end of its
 /// input what it counted.
-#[test]
-fn run() {
+///
+/// # Panics
+/// If the pool does not start.
+pub fn run_if_child() -> bool {
     let Ok(path) = std::env::var(CONFIG) else {
-        return;
+        return false;
     };
     let mut config = PoolConfig::load(path).expect("a good configuration").value;
     config.listen = vec![SocketAddr::from(([127, 0, 0, 1], 0))];
@@ -28,11 +37,13 @@ fn run() {
     writeln!(out, "\nADDRESS {}", pool.local_addresses()[0]).expect("a parent that reads");
     std::io::stdin().lock().lines().for_each(drop);
     writeln!(out, "{}", pool.registry().render()).expect("a parent that reads");
+    true
 }
 
 /// See the module. It ends with its input, so also with the test.
-pub(crate) struct ChildPool {
-    pub(crate) address: SocketAddr,
+pub struct ChildPool {
+    /// Where users reach it.
+    pub address: SocketAddr,
     child: Child,
     input: ChildStdin,
     output: BufReader<ChildStdout>,
@@ -41,16 +52,17 @@ pub(crate) struct ChildPool {
 
 impl ChildPool {
     /// A pool of `source` with this section `[limits]`, and so many open files.
-    pub(crate) fn start(lab: &Lab, source: &RealSource, limits: &str, open_files: u32) -> Self {
+    pub fn start(lab: &Lab, source: &RealSource, limits: &str, open_files: u32) -> Self {
         let files = tempfile::tempdir().expect("a directory");
         let config = files.path().join("pool.toml");
         let text = configuration(lab, source, limits, files.path());
         std::fs::write(&config, text).expect("a file");
         let mut child = Command::new("sh")
             .arg("-c")
-            .arg("ulimit -n \"$1\" && exec \"$0\" --exact child_pool::run --nocapture")
+            .arg("ulimit -n \"$1\" && exec \"$0\" --exact \"$2\" --nocapture")
             .arg(std::env::current_exe().expect("a path"))
             .arg(open_files.to_string())
+            .arg(TEST)
             .env(CONFIG, config)
             .stdin(Stdio::piped())
             .stdout(Stdio::piped())
@@ -76,7 +88,7 @@ impl ChildPool {
     }
 
     /// The memory that it has in use, in octets.
-    pub(crate) fn resident(&self) -> u64 {
+    pub fn resident(&self) -> u64 {
         let status = format!("/proc/{}/status", self.child.id());
         let status = std::fs::read_to_string(status).expect("a child that lives");
         let kibibytes = status
@@ -88,7 +100,7 @@ impl ChildPool {
     }
 
     /// Ends it in good order; its metrics.
-    pub(crate) fn end(mut self) -> String {
+    pub fn end(mut self) -> String {
         drop(self.input);
         let mut page = String::new();
         self.output
