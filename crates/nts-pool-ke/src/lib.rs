@@ -10,10 +10,10 @@
 //! | `pool` | what runs, from start to shutdown |
 //! | `server` | one user's connection |
 //! | `exchange` | the way from a request to an answer, and the rule about keys |
-//! | `select`, `names`, `health` | choosing a source; pure |
 //! | `selection` | choosing a source by weight, place, family, name and operator; pure |
 //! | `fleet` | the health of all sources: who may be sent users; pure |
-//! | `source`, `upstream` | a source's state, connections, capabilities |
+//! | `directory`, `sources` | where those rules meet the running pool |
+//! | `source`, `names`, `upstream` | a source's state, connections, capabilities |
 //! | `error`, `outcome`, `metrics` | what went wrong, and who is told |
 //!
 //! What never happens here: NTP, record parsing, a look into a cookie.
@@ -25,16 +25,16 @@ pub mod selection;
 
 mod budget;
 mod cookies;
+mod directory;
 mod error;
 mod exchange;
-mod health;
 mod metrics;
 mod names;
 mod outcome;
 mod round_trip;
-mod select;
 mod server;
 mod source;
+mod sources;
 #[cfg(test)]
 mod testing;
 mod upstream;

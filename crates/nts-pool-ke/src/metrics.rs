@@ -11,9 +11,10 @@ use tokio::time::Instant;
 
 use crate::error::ExchangeError;
 use crate::exchange::Phases;
-use crate::outcome::{Family, Outcome};
-use crate::select::Tier;
+use crate::outcome::Outcome;
+use crate::selection::{Family, LevelKind, Tier};
 use crate::source::Source;
+use crate::sources::Sources;
 use crate::upstream::{Class, UpstreamError};
 
 /// More sources than that have no series of their own.
@@ -26,7 +27,7 @@ pub(crate) struct Metrics {
     registry: Registry,
     outcomes: BTreeMap<&'static str, OutcomeInstruments>,
     phases: [Histogram; 5],
-    picks: BTreeMap<&'static str, Counter>,
+    picks: BTreeMap<(Tier, LevelKind), Counter>,
     failovers: Counter,
     retries: [Counter; 2],
 }
@@ -40,7 +41,7 @@ struct OutcomeInstruments {
 
 impl Metrics {
     /// Instruments in `registry`, and gauges that look at `sources` when they are read.
-    pub(crate) fn new(registry: Registry, sources: &[Arc<Source>]) -> Self {
+    pub(crate) fn new(registry: Registry, sources: &Arc<Sources>) -> Self {
         let outcomes = std::iter::once(Outcome::OK).chain(ExchangeError::LABELS.iter().copied());
         let outcomes = outcomes
             .map(|label| (label, OutcomeInstruments::new(&registry, label)))
@@ -53,16 +54,18 @@ impl Metrics {
                 Histogram::EXCHANGE_SECONDS,
             )
         });
-        let picks = Tier::IN_ORDER
-            .map(|tier| {
+        let picks = Tier::ALL
+            .into_iter()
+            .flat_map(|tier| LevelKind::ALL.map(|level| (tier, level)))
+            .map(|(tier, level)| {
                 let counter = registry.counter(
                     "nts_pool_ke_pick_total",
-                    "Time sources picked, by how good a pick they were.",
-                    &[("tier", tier.label())],
+                    "Time sources picked, by how good a pick they were and from how far it came.",
+                    &[("tier", tier.label()), ("level", level.label())],
                 );
-                (tier.label(), counter)
+                ((tier, level), counter)
             })
-            .into();
+            .collect();
         let retries = ["failed", "ok"].map(|result| {
             registry.counter(
                 "nts_pool_ke_same_source_retry_total",
@@ -75,7 +78,7 @@ impl Metrics {
             "Sources replaced by another within an exchange, before keys were sent.",
             &[],
         );
-        let watched: Vec<_> = sources.iter().take(MOST_SOURCES).cloned().collect();
+        let watched = Arc::clone(sources);
         registry.collect(move |page| show_sources(&watched, page));
         Self {
             registry,
@@ -102,8 +105,8 @@ impl Metrics {
                 histogram.observe(duration);
             }
         }
-        for tier in &outcome.report.picks {
-            if let Some(counter) = self.picks.get(tier.label()) {
+        for pick in &outcome.report.picks {
+            if let Some(counter) = self.picks.get(pick) {
                 counter.increment();
             }
         }
@@ -190,11 +193,20 @@ pub(crate) fn show_certificates(
 }
 
 /// Writes what is looked up rather than counted.
-fn show_sources(sources: &[Arc<Source>], page: &mut Exposition) {
+fn show_sources(sources: &Sources, page: &mut Exposition) {
+    const PANIC: &str = "nts_pool_ke_panic_mode";
+    page.family(
+        PANIC,
+        Kind::Gauge,
+        "1 while users for whom no time source is left get one that fails.",
+    );
+    let panic = u8::from(sources.directory().is_in_panic());
+    page.sample(PANIC, &[], f64::from(panic));
     let now = Instant::now();
+    let all = sources.all().iter().take(MOST_SOURCES);
     let mut gauge = |name, help, value: &dyn Fn(&Source) -> Option<f64>| {
         page.family(name, Kind::Gauge, help);
-        for source in sources {
+        for source in all.clone() {
             if let Some(value) = value(source) {
                 page.sample(name, &[("source", source.label())], value);
             }
@@ -202,8 +214,8 @@ fn show_sources(sources: &[Arc<Source>], page: &mut Exposition) {
     };
     gauge(
         "nts_pool_ke_source_state",
-        "0 nothing known yet, 1 in use, 2 set aside, 5 not to be picked (weight 0).",
-        &|source| Some(f64::from(source.state(now).number())),
+        "0 unknown, 1 healthy, 2 ejected, 3 probing, 4 ramp, 5 drained (weight 0).",
+        &|source| Some(f64::from(source.state().number())),
     );
     gauge(
         "nts_pool_ke_source_idle_connections",

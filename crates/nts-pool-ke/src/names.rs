@@ -9,10 +9,9 @@
 //! for as long as users deny them, and a source that has given too many gives no more.
 
 use std::collections::VecDeque;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use nts_proto::ke::name::NtpServerName;
-use tokio::time::Instant;
 
 /// So many names are taken from a source's own list; the rest is ignored.
 const MOST_LISTED: usize = 64;
@@ -47,16 +46,15 @@ impl KnownNames {
         }
     }
 
-    /// Replaces the names that the source itself lists.
-    pub(crate) fn set_listed(&mut self, names: &[NtpServerName]) {
-        self.listed = names
-            .iter()
-            .take(MOST_LISTED)
-            .map(NtpServerName::canonical)
-            .collect();
+    /// Replaces the names that the source itself lists. Gives whether that made a difference.
+    pub(crate) fn set_listed(&mut self, names: &[NtpServerName]) -> bool {
+        let names = names.iter().take(MOST_LISTED);
+        let listed = names.map(NtpServerName::canonical).collect();
+        let before = std::mem::replace(&mut self.listed, listed);
+        before != self.listed
     }
 
-    /// Remembers a name that the source put into an answer at `now`.
+    /// Remembers a name that the source put into an answer at `now`. Gives whether it is new.
     ///
     /// # Errors
     /// [`TooManyNames`] if it is a new one and could not be denied. The answer is no good then.
@@ -64,11 +62,15 @@ impl KnownNames {
         &mut self,
         name: &NtpServerName,
         now: Instant,
-    ) -> Result<(), TooManyNames> {
+    ) -> Result<bool, TooManyNames> {
         let name = name.canonical();
-        self.seen.retain(|(seen, _)| *seen != name);
+        if let Some(position) = self.seen.iter().position(|(seen, _)| *seen == name) {
+            self.seen.remove(position);
+            self.seen.push_back((name, now));
+            return Ok(false);
+        }
         if self.all().any(|known| *known == name) {
-            return Ok(());
+            return Ok(false);
         }
         if self.seen.len() == MOST_SEEN {
             let oldest = self.seen.front();
@@ -78,30 +80,15 @@ impl KnownNames {
             self.seen.pop_front();
         }
         self.seen.push_back((name, now));
-        Ok(())
+        Ok(true)
     }
 
-    /// Whether one of `denied` is a name of this source.
-    pub(crate) fn is_denied(&self, denied: &DeniedNames) -> bool {
-        !denied.0.is_empty() && self.all().any(|known| denied.0.contains(known))
-    }
-
-    fn all(&self) -> impl Iterator<Item = &String> {
+    /// All of them, some perhaps twice.
+    pub(crate) fn all(&self) -> impl Iterator<Item = &String> {
         self.configured
             .iter()
             .chain(&self.listed)
             .chain(self.seen.iter().map(|(name, _)| name))
-    }
-}
-
-/// The names that one user denied, in canonical form.
-#[derive(Debug)]
-pub(crate) struct DeniedNames(Vec<String>);
-
-impl DeniedNames {
-    /// Prepares a user's deny records for comparison.
-    pub(crate) fn new(names: &[NtpServerName]) -> Self {
-        Self(names.iter().map(NtpServerName::canonical).collect())
     }
 }
 
@@ -113,53 +100,58 @@ mod tests {
         text.parse().unwrap()
     }
 
-    fn denied(texts: &[&str]) -> DeniedNames {
-        DeniedNames::new(&texts.iter().map(|text| name(text)).collect::<Vec<_>>())
+    fn knows(names: &KnownNames, spelling: &str) -> bool {
+        let name = name(spelling).canonical();
+        names.all().any(|known| *known == name)
     }
 
     #[test]
     fn the_configured_domain_can_be_denied_in_any_spelling() {
         let names = KnownNames::new(&name("NTS.a.test"), &[]);
         for spelling in ["nts.a.test", "NTS.A.TEST", "nts.a.test."] {
-            assert!(
-                names.is_denied(&denied(&["x.test", spelling])),
-                "{spelling}"
-            );
+            assert!(knows(&names, spelling), "{spelling}");
         }
-        assert!(!names.is_denied(&denied(&["nts.a.test..", "a.test", "s.a.test"])));
-        assert!(!names.is_denied(&denied(&[])));
+        for other in ["nts.a.test..", "a.test", "s.a.test"] {
+            assert!(!knows(&names, other), "{other}");
+        }
     }
 
     #[test]
     fn every_configured_name_can_be_denied() {
         let names = KnownNames::new(&name("a.test"), &[name("Ntp1.a.test"), name("192.0.2.1")]);
         for spelling in ["a.test", "ntp1.a.test.", "192.0.2.1"] {
-            assert!(names.is_denied(&denied(&[spelling])), "{spelling}");
+            assert!(knows(&names, spelling), "{spelling}");
         }
     }
 
     #[test]
     fn listed_names_can_be_denied_until_the_list_changes() {
         let mut names = KnownNames::new(&name("a.test"), &[]);
-        names.set_listed(&[name("Ntp1.a.test"), name("ntp2.a.test.")]);
-        assert!(names.is_denied(&denied(&["ntp1.a.test"])));
-        assert!(names.is_denied(&denied(&["ntp2.a.test"])));
-        names.set_listed(&[name("ntp2.a.test")]);
-        assert!(!names.is_denied(&denied(&["ntp1.a.test"])));
-        assert!(names.is_denied(&denied(&["a.test"])));
+        let both = [name("Ntp1.a.test"), name("ntp2.a.test.")];
+        assert!(names.set_listed(&both));
+        assert!(!names.set_listed(&both));
+        assert!(knows(&names, "ntp1.a.test"));
+        assert!(knows(&names, "ntp2.a.test"));
+        assert!(names.set_listed(&[name("ntp2.a.test")]));
+        assert!(!knows(&names, "ntp1.a.test"));
+        assert!(knows(&names, "a.test"));
     }
 
     #[test]
     fn names_seen_in_answers_can_be_denied() {
         let mut names = KnownNames::new(&name("a.test"), &[]);
         let now = Instant::now();
-        for spelling in ["ntp1.a.test", "NTP1.a.test.", "ntp2.a.test"] {
-            assert_eq!(names.note_seen(&name(spelling), now), Ok(()));
+        for (spelling, new) in [
+            ("ntp1.a.test", true),
+            ("NTP1.a.test.", false),
+            ("ntp2.a.test", true),
+        ] {
+            assert_eq!(names.note_seen(&name(spelling), now), Ok(new));
         }
         assert_eq!(names.seen.len(), 2);
-        assert!(names.is_denied(&denied(&["Ntp1.a.test"])));
-        assert!(names.is_denied(&denied(&["ntp2.a.test."])));
-        assert!(!names.is_denied(&denied(&["ntp3.a.test"])));
+        assert!(knows(&names, "Ntp1.a.test"));
+        assert!(knows(&names, "ntp2.a.test."));
+        assert!(!knows(&names, "ntp3.a.test"));
     }
 
     #[test]
@@ -168,24 +160,24 @@ mod tests {
         let start = Instant::now();
         let number = |number: usize| name(&format!("ntp{number}.a.test"));
         for index in 0..MOST_SEEN {
-            assert_eq!(names.note_seen(&number(index), start), Ok(()));
+            assert_eq!(names.note_seen(&number(index), start), Ok(true));
         }
         let noon = start + SEEN_LIFETIME / 2;
         assert_eq!(names.note_seen(&name("new.test"), noon), Err(TooManyNames));
-        assert_eq!(names.note_seen(&number(0), noon), Ok(()));
-        assert!(names.is_denied(&denied(&["ntp1.a.test"])));
+        assert_eq!(names.note_seen(&number(0), noon), Ok(false));
+        assert!(knows(&names, "ntp1.a.test"));
         let next_day = start + SEEN_LIFETIME;
-        assert_eq!(names.note_seen(&name("new.test"), next_day), Ok(()));
-        assert!(!names.is_denied(&denied(&["ntp1.a.test"])));
+        assert_eq!(names.note_seen(&name("new.test"), next_day), Ok(true));
+        assert!(!knows(&names, "ntp1.a.test"));
         for kept in ["ntp0.a.test", "ntp2.a.test", "new.test"] {
-            assert!(names.is_denied(&denied(&[kept])), "{kept}");
+            assert!(knows(&names, kept), "{kept}");
         }
     }
 
     #[test]
     fn a_known_name_is_not_remembered_twice() {
         let mut names = KnownNames::new(&name("a.test"), &[]);
-        assert_eq!(names.note_seen(&name("A.test."), Instant::now()), Ok(()));
+        assert_eq!(names.note_seen(&name("A.test."), Instant::now()), Ok(false));
         assert!(names.seen.is_empty());
     }
 }

@@ -10,23 +10,20 @@ use nts_service::shutdown::{self, Shutdown, Trigger};
 use nts_service::telemetry::http::{self, Pages};
 use nts_service::telemetry::metrics::Registry;
 use nts_service::tls::{self, ClientCertificates};
-use rand::seq::SliceRandom as _;
 use tokio::net::TcpListener;
 use tokio::task::JoinSet;
-use tokio::time::Instant;
 
 use crate::config::Config;
 use crate::metrics::{Metrics, show_certificates};
+use crate::selection::RosterError;
 use crate::server::Front;
-use crate::source::{Source, State};
+use crate::sources::Sources;
 use crate::upstream::{IdleShare, Means, SystemResolver, keeper};
 
 /// What may follow an exchange's deadline: the good-bye.
 const GRACE: Duration = Duration::from_millis(250);
 /// How long running exchanges may take to finish at the end.
 const DRAIN: Duration = Duration::from_secs(5);
-/// Sources that are checked per second when the pool starts.
-const FIRST_CHECKS_PER_SECOND: f64 = 200.0;
 const METRICS_PREFIX: &str = "nts_pool_ke";
 
 /// A pool that serves users. Dropping it ends it at once; [`Pool::shutdown`] lets running
@@ -42,12 +39,23 @@ pub struct Pool {
     _keepers: JoinSet<()>,
 }
 
+/// Why a pool does not start.
+#[derive(Debug, thiserror::Error)]
+pub enum StartError {
+    /// A socket cannot be opened.
+    #[error(transparent)]
+    Bind(#[from] BindError),
+    /// The sources make no pool. A [`Config`] that was read from a file has been checked for that.
+    #[error(transparent)]
+    Sources(#[from] RosterError),
+}
+
 impl Pool {
     /// Opens all sockets and begins to serve. Must be called on a tokio runtime.
     ///
     /// # Errors
-    /// If a socket cannot be opened; nothing runs then.
-    pub fn start(config: Config) -> Result<Self, BindError> {
+    /// See [`StartError`]; nothing runs then.
+    pub fn start(config: Config) -> Result<Self, StartError> {
         let listeners = listener::bind_all(&config.listen)?;
         let metrics_listener = match config.observability.metrics_exporter_listen {
             Some(address) => Some(listener::bind(address)?),
@@ -56,7 +64,6 @@ impl Pool {
         let addresses = listeners.iter().filter_map(local_address).collect();
         let metrics_address = metrics_listener.as_ref().and_then(local_address);
 
-        let attempts = config.upstream.attempts;
         let means = Arc::new(Means {
             policy: config.upstream,
             exchange_timeout: config.key_exchange_timeout,
@@ -64,8 +71,9 @@ impl Pool {
             idle_share: IdleShare::new(files::share_of_idle(files::limit())),
             resolver: Arc::new(SystemResolver::default()),
         });
-        let new_source = |source| Arc::new(Source::new(source, Arc::clone(&means)));
-        let sources: Vec<_> = config.sources.sources.into_iter().map(new_source).collect();
+        let (selection, health) = (config.selection, config.health);
+        let sources = Sources::new(config.sources.sources, &means, selection, health)?;
+        let sources = Arc::new(sources);
         let registry = Registry::new();
         let metrics = Arc::new(Metrics::new(registry.clone(), &sources));
         show_certificates(
@@ -75,23 +83,29 @@ impl Pool {
                 ("upstream", config.tls.upstream_identity.not_after()),
             ],
         );
+        let geo_loaded = registry.gauge(
+            "nts_pool_ke_geo_loaded",
+            "1 if it is known where users are.",
+            &[],
+        );
+        geo_loaded.set(f64::from(u8::from(config.geo.is_some())));
         let (trigger, shutdown) = shutdown::channel();
 
         let mut keepers = JoinSet::new();
-        for (source, delay) in std::iter::zip(&sources, first_checks(sources.len())) {
-            let (source, metrics) = (Arc::clone(source), Arc::clone(&metrics));
-            keepers.spawn(keeper::keep(source, delay, metrics));
+        for source in sources.all() {
+            keepers.spawn(keeper::keep(Arc::clone(source), Arc::clone(&metrics)));
         }
+        keepers.spawn(Arc::clone(&sources).tend());
         let mut running = JoinSet::new();
         if let Some(listener) = metrics_listener {
-            let pages = pages(registry.clone(), sources.clone(), shutdown.clone());
+            let pages = pages(registry.clone(), Arc::clone(&sources), shutdown.clone());
             running.spawn(http::serve(listener, pages, shutdown.clone()));
         }
         let budget = config.key_exchange_timeout;
         let front = Arc::new(Front {
             tls: tls::server_config(&config.tls.identity, ClientCertificates::Ignore),
             sources,
-            attempts,
+            geo: config.geo.map(|database| database.geo),
             timeout: budget,
             handshake_timeout: config.limits.handshake(budget),
             request_timeout: config.limits.request(budget),
@@ -149,29 +163,18 @@ impl Pool {
     }
 }
 
-/// For each of so many sources, when it is checked for the first time: in random order, so that
-/// pools that start together do not all come to the same one, and not too many at once.
-fn first_checks(sources: usize) -> Vec<Duration> {
-    let mut delays: Vec<_> = (0..sources)
-        .map(|turn| Duration::from_secs(1).mul_f64(turn as f64 / FIRST_CHECKS_PER_SECOND))
-        .collect();
-    delays.shuffle(&mut rand::rng());
-    delays
-}
-
 fn local_address(listener: &TcpListener) -> Option<SocketAddr> {
     listener.local_addr().ok()
 }
 
-fn pages(registry: Registry, sources: Vec<Arc<Source>>, shutdown: Shutdown) -> Pages {
+fn pages(registry: Registry, sources: Arc<Sources>, shutdown: Shutdown) -> Pages {
     Pages::new(move || Ok(registry.render())).with_ready(move || {
-        let now = Instant::now();
         if shutdown.is_requested() {
             Err("stopping".to_owned())
-        } else if sources.iter().any(|it| it.state(now) == State::InUse) {
+        } else if sources.directory().is_ready() {
             Ok(())
         } else {
-            Err("no time source is in use".to_owned())
+            Err("no time source works".to_owned())
         }
     })
 }

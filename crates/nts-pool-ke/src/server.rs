@@ -3,6 +3,7 @@
 //! This is the one place that writes to users. Whatever happened, a user who can still be told is
 //! told, with exactly one message.
 
+use std::net::SocketAddr;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -24,19 +25,20 @@ use tracing::Instrument as _;
 
 use crate::budget::Budget;
 use crate::error::ExchangeError;
-use crate::exchange::{self, ExportKeys, Report, Sources};
+use crate::exchange::{self, ExportKeys, Origin, Report};
 use crate::metrics::Metrics;
-use crate::outcome::{Family, Outcome};
-use crate::source::Source;
+use crate::outcome::Outcome;
+use crate::selection::{Family, Geo, HostLabel, Location};
+use crate::sources::Sources;
 
 /// What serving users takes.
 pub(crate) struct Front {
     /// What users see of TLS.
     pub(crate) tls: Arc<ServerConfig>,
     /// Where cookies come from.
-    pub(crate) sources: Vec<Arc<Source>>,
-    /// How many of them are tried for one user.
-    pub(crate) attempts: usize,
+    pub(crate) sources: Arc<Sources>,
+    /// Where users are, by their addresses.
+    pub(crate) geo: Option<Geo>,
     /// The time of one exchange.
     pub(crate) timeout: Duration,
     /// How long its TLS handshake may take.
@@ -60,12 +62,12 @@ impl Front {
         let span = tracing::info_span!("exchange", xid = %format_args!("{xid:016x}"));
         async {
             let mut report = Report::default();
-            let (result, stream) = self.converse(stream, budget, &mut report).await;
+            let (result, stream) = self.converse(stream, peer, budget, &mut report).await;
             self.metrics.record(&Outcome {
                 result,
                 report,
                 total: budget.started().elapsed(),
-                family: Family::of(peer),
+                family: Family::of(peer.ip()),
             });
             if let Some(stream) = stream {
                 ke_stream::close(stream).await;
@@ -80,6 +82,7 @@ impl Front {
     async fn converse(
         &self,
         stream: QuickAckStream,
+        peer: SocketAddr,
         budget: Budget,
         report: &mut Report,
     ) -> (Result<(), ExchangeError>, Option<TlsStream<QuickAckStream>>) {
@@ -87,7 +90,7 @@ impl Front {
             Ok(stream) => stream,
             Err(error) => return (Err(error), None),
         };
-        let result = self.answer(&mut stream, budget, report).await;
+        let result = self.answer(&mut stream, peer, budget, report).await;
         let message = match &result {
             Ok(response) => Some(response.encode()),
             Err(error) => error.answer().map(|refusal| refusal.encode()),
@@ -124,6 +127,7 @@ impl Front {
     async fn answer(
         &self,
         stream: &mut TlsStream<QuickAckStream>,
+        peer: SocketAddr,
         budget: Budget,
         report: &mut Report,
     ) -> Result<KeyExchangeResponse, ExchangeError> {
@@ -133,12 +137,19 @@ impl Front {
             .await
             .map_err(|_| ExchangeError::RequestTimeout)??;
         report.phases.request = Some(begun.elapsed());
-        let exporter = UserSession(stream.get_ref().1);
-        let sources = Sources {
-            all: &self.sources,
-            attempts: self.attempts,
-        };
-        exchange::run(&request, exporter, sources, budget, report).await
+        let session = stream.get_ref().1;
+        let exporter = UserSession(session);
+        let origin = self.origin(peer, session);
+        exchange::run(&request, exporter, origin, &self.sources, budget, report).await
+    }
+
+    fn origin(&self, peer: SocketAddr, session: &ServerConnection) -> Origin {
+        let geo = self.geo.as_ref();
+        Origin {
+            family: Family::of(peer.ip()),
+            location: geo.map_or_else(Location::default, |geo| geo.locate(peer.ip())),
+            label: session.server_name().and_then(HostLabel::of_host),
+        }
     }
 }
 

@@ -9,22 +9,23 @@ use std::time::Duration;
 
 use nts_proto::ke::name::NtpServerName;
 use nts_proto::ke::token::AuthenticationToken;
-use tokio::time::Instant;
 
 use crate::config::{SourceConfig, UpstreamConfig};
 use crate::cookies::CookieQuirks;
-use crate::health::{Event, Health};
-use crate::names::{DeniedNames, KnownNames, TooManyNames};
+use crate::directory::Directory;
+use crate::fleet::{Event, State};
+use crate::names::TooManyNames;
 use crate::round_trip::RoundTrip;
-use crate::select::Standing;
+use crate::selection::SourceIndex;
 use crate::upstream::{
-    Board, Class, Connection, Connector, Dialect, IdlePool, Means, OwnNames, Slots, UpstreamError,
+    Board, Connection, Connector, Dialect, IdlePool, Means, OwnNames, Slots, UpstreamError,
 };
 
 /// A configured time source and its state.
 pub(crate) struct Source {
     config: SourceConfig,
     means: Arc<Means>,
+    place: Place,
     label: String,
     connector: Connector,
     /// What the source supports.
@@ -37,39 +38,20 @@ pub(crate) struct Source {
     pub(crate) own_names: OwnNames,
     cookie_quirks: Mutex<Option<CookieQuirks>>,
     round_trip: RoundTrip,
-    names: Mutex<KnownNames>,
-    health: Mutex<Health>,
 }
 
-/// What an operator wants to know of a source at a glance.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(crate) enum State {
-    /// It has not said yet what it supports.
-    Unknown,
-    /// It is picked.
-    InUse,
-    /// It is tried last.
-    Aside,
-    /// Its weight is 0: it is never picked.
-    Drained,
-}
-
-impl State {
-    /// The number of this state in metrics (pool design §3.2); those between belong to states
-    /// that this pool does not know.
-    pub(crate) fn number(self) -> u8 {
-        match self {
-            Self::Unknown => 0,
-            Self::InUse => 1,
-            Self::Aside => 2,
-            Self::Drained => 5,
-        }
-    }
+/// Where a source stands among the others.
+#[derive(Clone)]
+pub(crate) struct Place {
+    /// Its position.
+    pub(crate) index: SourceIndex,
+    /// What holds for all.
+    pub(crate) directory: Arc<Directory>,
 }
 
 impl Source {
     /// A source of which nothing is known yet.
-    pub(crate) fn new(config: SourceConfig, means: Arc<Means>) -> Self {
+    pub(crate) fn new(config: SourceConfig, means: Arc<Means>, place: Place) -> Self {
         let policy = &means.policy;
         let concurrency = config.max_concurrency;
         let connector = Connector::new(&config, Arc::clone(&means));
@@ -86,10 +68,9 @@ impl Source {
             ),
             slots: Slots::new(concurrency.unwrap_or(policy.source_concurrency)),
             round_trip: RoundTrip::default(),
-            names: Mutex::new(KnownNames::new(config.domain(), &config.ntp_names)),
-            health: Mutex::default(),
             config,
             means,
+            place,
         }
     }
 
@@ -118,31 +99,14 @@ impl Source {
         self.config.dialect
     }
 
-    /// What selection may know of this source.
-    pub(crate) fn standing(&self, denied: &DeniedNames, now: Instant) -> Standing {
-        Standing {
-            weight: self.config.weight,
-            denied: lock(&self.names).is_denied(denied),
-            aside: self.is_aside(now),
-            excluded: false,
-        }
+    /// Whether the configuration wants no user to be sent there.
+    pub(crate) fn is_drained(&self) -> bool {
+        self.config.weight == 0
     }
 
-    /// What an operator wants to know.
-    pub(crate) fn state(&self, now: Instant) -> State {
-        if self.config.weight == 0 {
-            State::Drained
-        } else if self.is_aside(now) {
-            State::Aside
-        } else if self.board.known(now).is_some() {
-            State::InUse
-        } else {
-            State::Unknown
-        }
-    }
-
-    fn is_aside(&self, now: Instant) -> bool {
-        lock(&self.health).is_aside(now) || self.board.is_unready(now)
+    /// What is thought of it.
+    pub(crate) fn state(&self) -> State {
+        self.place.directory.state(self.place.index)
     }
 
     /// The smoothed round-trip time, if it was ever measured.
@@ -172,7 +136,8 @@ impl Source {
 
     /// Replaces the names that the source itself lists.
     pub(crate) fn set_listed_names(&self, names: &[NtpServerName]) {
-        lock(&self.names).set_listed(names);
+        let Place { index, directory } = &self.place;
+        directory.set_listed_names(*index, names);
     }
 
     /// Remembers a name that the source put into an answer.
@@ -180,7 +145,8 @@ impl Source {
     /// # Errors
     /// If the source has too many names to be denied.
     pub(crate) fn note_name(&self, name: &NtpServerName) -> Result<(), TooManyNames> {
-        lock(&self.names).note_seen(name, Instant::now())
+        let Place { index, directory } = &self.place;
+        directory.note_name(*index, name)
     }
 
     /// Takes note of the cookies in an answer, and warns when they become unusual.
@@ -199,30 +165,10 @@ impl Source {
         *lock(&self.cookie_quirks)
     }
 
-    /// Takes note of a good answer.
-    pub(crate) fn succeeded(&self, event: Event) {
-        self.record(event);
-    }
-
-    /// Takes note of a failure, unless it was our own.
-    pub(crate) fn failed(&self, event: Event, class: Class) {
-        if class != Class::Local {
-            self.record(event);
-        }
-    }
-
-    fn record(&self, event: Event) {
-        let now = Instant::now();
-        let mut health = lock(&self.health);
-        let was_aside = health.is_aside(now);
-        health.record(event, now);
-        let is_aside = health.is_aside(now);
-        drop(health);
-        match (was_aside, is_aside) {
-            (false, true) => tracing::warn!(source = self.label, "time source set aside"),
-            (true, false) => tracing::info!(source = self.label, "time source back in use"),
-            _ => {}
-        }
+    /// Takes note of what it did: what follows for its users is the business of all sources
+    /// together.
+    pub(crate) fn report(&self, event: Event) {
+        self.place.directory.report(self.place.index, event);
     }
 }
 

@@ -30,9 +30,12 @@ use tokio_rustls::server::TlsStream;
 
 use crate::budget::Budget;
 use crate::config::{SourceConfig, UpstreamConfig};
-use crate::exchange::Sources;
+use crate::exchange::Origin;
+use crate::fleet::HealthPolicy;
 use crate::metrics::Metrics;
+use crate::selection::{Family, Location, SelectionPolicy};
 use crate::source::Source;
+use crate::sources::Sources;
 use crate::upstream::{Answer as Found, IdleShare, Means, Resolve, SystemResolver, keeper};
 
 /// A certificate authority of its own.
@@ -373,10 +376,10 @@ pub(crate) fn cookies() -> Vec<Cookie> {
         .collect()
 }
 
-/// Sources as the pool sees them, each with its keeper. All end when dropped.
+/// Sources as the pool sees them, each with its keeper, and all of them tended. All end when
+/// dropped.
 pub(crate) struct TestPool {
-    pub(crate) sources: Vec<Arc<Source>>,
-    attempts: usize,
+    pub(crate) sources: Arc<Sources>,
     _keepers: JoinSet<()>,
 }
 
@@ -394,38 +397,46 @@ impl TestPool {
     }
 
     pub(crate) fn with_means(sources: Vec<SourceConfig>, means: &Arc<Means>) -> Self {
-        let sources: Vec<_> = sources
-            .into_iter()
-            .map(|config| Arc::new(Source::new(config, Arc::clone(means))))
-            .collect();
+        let sources = untended(sources, means);
         let metrics = Arc::new(Metrics::new(Default::default(), &sources));
         let mut keepers = JoinSet::new();
-        for source in &sources {
-            let (source, metrics) = (Arc::clone(source), Arc::clone(&metrics));
-            keepers.spawn(keeper::keep(source, Duration::ZERO, metrics));
+        for source in sources.all() {
+            keepers.spawn(keeper::keep(Arc::clone(source), Arc::clone(&metrics)));
         }
+        keepers.spawn(Arc::clone(&sources).tend());
         Self {
             sources,
-            attempts: means.policy.attempts,
             _keepers: keepers,
         }
     }
 
-    /// What users' exchanges choose from.
-    pub(crate) fn choice(&self) -> Sources<'_> {
-        Sources {
-            all: &self.sources,
-            attempts: self.attempts,
-        }
+    /// The source at this position.
+    pub(crate) fn source(&self, position: usize) -> &Arc<Source> {
+        &self.sources.all()[position]
     }
 
     /// Waits until the first check of every source is over.
     pub(crate) async fn settle(&self) {
-        for source in &self.sources {
+        for source in self.sources.all() {
             let _ = timeout(Duration::from_secs(10), source.board.learn())
                 .await
                 .unwrap();
         }
+    }
+}
+
+/// Sources that nobody looks after.
+pub(crate) fn untended(sources: Vec<SourceConfig>, means: &Arc<Means>) -> Arc<Sources> {
+    let (selection, health) = (SelectionPolicy::default(), HealthPolicy::default());
+    Arc::new(Sources::new(sources, means, selection, health).unwrap())
+}
+
+/// A user of IPv4 of whom nothing else is known.
+pub(crate) fn somewhere() -> Origin {
+    Origin {
+        family: Family::V4,
+        location: Location::default(),
+        label: None,
     }
 }
 

@@ -10,6 +10,8 @@ use ntp_daemon::ke_server::KeStatsSnapshot;
 use ntp_daemon::server::StatsSnapshot;
 use ntp_daemon::time_source::TimeSource;
 use nts_pool_ke::config::{LimitsConfig, ObservabilityConfig, TlsConfig, TlsFiles, UpstreamConfig};
+use nts_pool_ke::fleet::HealthPolicy;
+use nts_pool_ke::selection::SelectionPolicy;
 use nts_pool_ke::{Config as PoolConfig, Pool, SourceConfig};
 use nts_proto::ke::token::AuthenticationToken;
 use nts_proto::keyset::storage;
@@ -136,6 +138,9 @@ impl Lab {
         let mut config = PoolConfig {
             listen: vec![SocketAddr::from(([127, 0, 0, 1], 0))],
             sources: sources.into(),
+            selection: SelectionPolicy::default(),
+            health: HealthPolicy::default(),
+            geo: None,
             upstream: UpstreamConfig::default(),
             limits: LimitsConfig::default(),
             key_exchange_timeout: POOL_TIMEOUT,

@@ -49,7 +49,7 @@ async fn ssrf_private() {
 }
 
 /// A source that sends users to somebody else could have thousands of them ask a victim. Where it
-/// must keep to its own names, such an answer reaches no user, and the source is set aside.
+/// must keep to its own names, such an answer reaches no user, and counts against the source.
 #[tokio::test(flavor = "multi_thread")]
 async fn name_policy() {
     const SERVER: u16 = 0x8006;

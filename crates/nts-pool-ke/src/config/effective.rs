@@ -7,6 +7,9 @@ use std::path::Path;
 use nts_service::telemetry::logging::Format;
 use nts_service::tls::TrustMode;
 
+use crate::fleet::HealthPolicy;
+use crate::selection::{AllDenied, Families, Groups, SelectionPolicy};
+
 use super::{Config, ObservabilityConfig, SourceConfig, TlsFiles, UpstreamConfig};
 
 /// TOML, except that secrets stand as `<redacted>`.
@@ -18,6 +21,9 @@ impl fmt::Display for Config {
         self.tls.files.fmt(f)?;
         let timeout = self.key_exchange_timeout.as_millis();
         writeln!(f, "key-exchange-timeout-ms = {timeout}")?;
+        if let Some(database) = &self.geo {
+            writeln!(f, "geo-database-path = {}", path(&database.file))?;
+        }
         if let Some(file) = &self.sources.file {
             writeln!(f, "# from key-exchange-servers-path = {}:", path(file))?;
         }
@@ -26,6 +32,8 @@ impl fmt::Display for Config {
             writeln!(f, "    {source},")?;
         }
         writeln!(f, "]\n")?;
+        write_selection(f, &self.selection)?;
+        write_health(f, &self.health)?;
         self.upstream.fmt(f)?;
         self.limits.show(f, self.key_exchange_timeout)?;
         self.observability.fmt(f)
@@ -74,9 +82,20 @@ impl fmt::Display for SourceConfig {
             (None, None) => {}
         }
         write!(f, ", dialect = {}", quoted(self.dialect.as_str()))?;
+        let Families { v4, v6 } = self.families;
+        write!(f, ", ipv4 = {v4}, ipv6 = {v6}")?;
         if !self.ntp_names.is_empty() {
             let names: Vec<_> = self.ntp_names.iter().map(quoted).collect();
             write!(f, ", ntp-names = [{}]", names.join(", "))?;
+        }
+        if !self.regions.is_empty() {
+            let groups = Groups::default();
+            let regions = self.regions.iter();
+            let regions: Vec<_> = regions.map(|it| quoted(it.spelling(&groups))).collect();
+            write!(f, ", regions = [{}]", regions.join(", "))?;
+        }
+        if let Some(operator) = &self.operator {
+            write!(f, ", operator = {}", quoted(operator))?;
         }
         if let Some(limit) = self.max_concurrency {
             write!(f, ", max-concurrency = {limit}")?;
@@ -86,6 +105,45 @@ impl fmt::Display for SourceConfig {
         }
         f.write_str(" }")
     }
+}
+
+fn write_selection(f: &mut fmt::Formatter<'_>, policy: &SelectionPolicy) -> fmt::Result {
+    let diversity = match policy.operator_diversity {
+        true => "operator",
+        false => "none",
+    };
+    let all_denied = match policy.all_denied {
+        AllDenied::Serve => "serve",
+        AllDenied::Error => "error",
+    };
+    writeln!(f, "[selection]")?;
+    writeln!(f, "local-min-sources = {}", policy.local_min_sources)?;
+    writeln!(f, "local-min-operators = {}", policy.local_min_operators)?;
+    writeln!(f, "wide-min-sources = {}", policy.wide_min_sources)?;
+    let share = policy.operator_share_max.fraction();
+    writeln!(f, "operator-share-max = {share:?}")?;
+    writeln!(f, "diversity = {}", quoted(diversity))?;
+    writeln!(f, "all-denied = {}\n", quoted(all_denied))
+}
+
+fn write_health(f: &mut fmt::Formatter<'_>, policy: &HealthPolicy) -> fmt::Result {
+    writeln!(f, "[health]")?;
+    writeln!(f, "failures = {}", policy.failures)?;
+    writeln!(f, "hard-failures = {}", policy.hard_failures)?;
+    writeln!(f, "unknown-failures = {}", policy.unknown_failures)?;
+    writeln!(f, "ratio-at-least = {}", policy.ratio_at_least)?;
+    writeln!(f, "ratio-window-s = {}", policy.ratio_window.as_secs())?;
+    writeln!(f, "hold-s = {}", policy.hold.as_secs())?;
+    writeln!(f, "hold-max-s = {}", policy.hold_max.as_secs())?;
+    writeln!(f, "forgive-after-s = {}", policy.forgive_after.as_secs())?;
+    writeln!(f, "probes = {}", policy.probes)?;
+    writeln!(f, "ramp-s = {}", policy.ramp.as_secs())?;
+    writeln!(
+        f,
+        "ramp-after-hard-s = {}",
+        policy.ramp_after_hard.as_secs()
+    )?;
+    writeln!(f, "keep-sources = {}\n", policy.keep_sources)
 }
 
 impl fmt::Display for UpstreamConfig {

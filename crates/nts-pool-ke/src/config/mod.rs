@@ -4,7 +4,9 @@
 //! and belong together. Nothing here listens or connects.
 
 mod effective;
+mod health;
 mod limits;
+mod selection;
 mod source;
 mod sources;
 #[cfg(test)]
@@ -19,6 +21,9 @@ use std::time::Duration;
 use nts_service::config::{self, ListenAddress, Loaded, Located, Problems, Section};
 use nts_service::telemetry::logging::{Format, Level};
 use nts_service::tls::{Identity, TrustAnchors, TrustMode};
+
+use crate::fleet::HealthPolicy;
+use crate::selection::{Geo, SelectionPolicy};
 
 pub use limits::LimitsConfig;
 pub use source::{MAX_WEIGHT, SourceConfig};
@@ -36,6 +41,13 @@ pub struct Config {
     pub listen: Vec<SocketAddr>,
     /// The sources to choose from.
     pub sources: SourceList,
+    /// How a user's source is chosen.
+    pub selection: SelectionPolicy,
+    /// When a source is ejected, and what brings it back. Its `check_interval` is not read: that of
+    /// `upstream` holds.
+    pub health: HealthPolicy,
+    /// Where users are, if that matters.
+    pub geo: Option<GeoDatabase>,
     /// How sources are dealt with.
     pub upstream: UpstreamConfig,
     /// What users may take.
@@ -76,6 +88,15 @@ pub struct TlsFiles {
     pub upstream: Option<(PathBuf, PathBuf)>,
 }
 
+/// A geo database and where it was read from.
+#[derive(Debug)]
+pub struct GeoDatabase {
+    /// The file.
+    pub file: PathBuf,
+    /// Its content.
+    pub geo: Geo,
+}
+
 /// `[observability]`.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct ObservabilityConfig {
@@ -113,10 +134,15 @@ fn read(root: &Section<'_>) -> Option<Config> {
     let upstream = upstream.map(|section| upstream::read(&section));
     let limits = root.section("limits");
     let limits = limits.map(|section| limits::read(&section));
+    let selection = root.section("selection");
+    let selection = selection.map(|section| selection::read(&section));
+    let health = root.section("health");
+    let health = health.map(|section| health::read(&section));
     let server = root.required_section("nts-pool-ke-server")?;
     let listen = read_listen(&server);
     let tls = read_tls(&server);
     let sources = sources::read(&server);
+    let geo = read_geo(&server);
     let key_exchange_timeout = server.milliseconds(
         "key-exchange-timeout-ms",
         DEFAULT_TIMEOUT,
@@ -125,6 +151,9 @@ fn read(root: &Section<'_>) -> Option<Config> {
     Some(Config {
         listen: listen?,
         sources: sources?,
+        selection: selection.unwrap_or_default(),
+        health: health.unwrap_or_default(),
+        geo,
         upstream: upstream.unwrap_or_default(),
         limits: limits.unwrap_or_default(),
         key_exchange_timeout,
@@ -140,6 +169,22 @@ fn read_observability(section: &Section<'_>) -> ObservabilityConfig {
         metrics_exporter_listen: section
             .optional("metrics-exporter-listen")
             .map(ListenAddress::get),
+    }
+}
+
+fn read_geo(server: &Section<'_>) -> Option<GeoDatabase> {
+    const KEY: &str = "geo-database-path";
+    let file = server.path(KEY)?;
+    let content = config::read_file(&file, server.problems())?;
+    match Geo::new(content) {
+        Ok(geo) => Some(GeoDatabase {
+            file: file.into_inner(),
+            geo,
+        }),
+        Err(error) => {
+            server.error(KEY, format!("{error}; fetch the database again"));
+            None
+        }
     }
 }
 

@@ -10,6 +10,7 @@ use rustls_pki_types::ServerName;
 use zeroize::Zeroizing;
 
 use super::upstream::read_max_concurrency;
+use crate::selection::{Families, Groups, Region};
 use crate::upstream::Dialect;
 
 /// The largest weight of a source.
@@ -38,6 +39,12 @@ pub struct SourceConfig {
     pub dialect: Dialect,
     /// Names of its time servers besides [`SourceConfig::domain`].
     pub ntp_names: Vec<NtpServerName>,
+    /// The families whose users are sent there.
+    pub families: Families,
+    /// Where it serves in particular; users of other regions get it only when nobody else is left.
+    pub regions: Vec<Region>,
+    /// Who runs it; `None`: nobody who runs another.
+    pub operator: Option<String>,
     /// Exchanges with it at the same time; `None`: as many as with any source.
     pub max_concurrency: Option<usize>,
     /// Whether it may have an address of a private network; `None`: what is said for all.
@@ -63,6 +70,9 @@ impl SourceConfig {
             auth_token_path: None,
             dialect: Dialect::default(),
             ntp_names: Vec::new(),
+            families: Families::BOTH,
+            regions: Vec::new(),
+            operator: None,
             max_concurrency: None,
             allow_private: None,
         }
@@ -138,6 +148,9 @@ pub(super) fn read(section: &Section<'_>) -> Option<SourceConfig> {
     let weight = section.number("weight", 1, 0..=MAX_WEIGHT, "");
     let dialect = section.or("dialect", Dialect::default());
     let ntp_names = read_ntp_names(section);
+    let families = read_families(section);
+    let regions = read_regions(section);
+    let operator = read_operator(section);
     let max_concurrency = read_max_concurrency(section);
     let allow_private = section.optional("allow-private");
     let (auth_token, auth_token_path) = read_token(section);
@@ -155,6 +168,9 @@ pub(super) fn read(section: &Section<'_>) -> Option<SourceConfig> {
         auth_token_path,
         dialect,
         ntp_names,
+        families,
+        regions,
+        operator,
         max_concurrency,
         allow_private,
         ..SourceConfig::at(domain?, port?.get())
@@ -190,6 +206,45 @@ fn read_id(section: &Section<'_>) -> Option<String> {
             false => Err(format!(
                 "no id; write 1 to {LONGEST_ID} ASCII letters, digits or signs without blanks"
             )),
+        }
+    })
+}
+
+fn read_families(section: &Section<'_>) -> Families {
+    let (v4, v6) = (
+        spelling(section, "ipv4", "ipv4-capable"),
+        spelling(section, "ipv6", "ipv6-capable"),
+    );
+    let families = Families {
+        v4: section.or(v4, true),
+        v6: section.or(v6, true),
+    };
+    if !families.v4 && !families.v6 {
+        section.warning(
+            v6,
+            "neither for IPv4 nor for IPv6, so this source is never used; set one of them to true",
+        );
+    }
+    families
+}
+
+fn read_regions(section: &Section<'_>) -> Vec<Region> {
+    const KEY: &str = "regions";
+    let mut regions = Vec::new();
+    for text in section.list::<String>(KEY).unwrap_or_default() {
+        match Region::parse(&text, &Groups::default()) {
+            Ok(region) => regions.push(region),
+            Err(error) => section.error(KEY, error.to_string()),
+        }
+    }
+    regions
+}
+
+fn read_operator(section: &Section<'_>) -> Option<String> {
+    section.checked("operator", |name: String| {
+        match (1..=LONGEST_ID).contains(&name.len()) && !name.chars().any(char::is_control) {
+            true => Ok(name),
+            false => Err(format!("no name; write 1 to {LONGEST_ID} characters")),
         }
     })
 }

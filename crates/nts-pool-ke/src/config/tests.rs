@@ -163,6 +163,13 @@ fn the_effective_configuration_names_every_key_and_no_secret() {
         r#"upstream-certificate-chain-path = "DIR/client.pem"
 upstream-private-key-path = "DIR/client.key"
 key-exchange-timeout-ms = 5000
+[selection]
+local-min-sources = 4
+operator-share-max = 0.25
+diversity = "none"
+[health]
+failures = 5
+ramp-s = 60
 [upstream]
 attempts = 2
 idle-per-source = 0
@@ -194,9 +201,31 @@ upstream-certificate-chain-path = "DIR/client.pem"
 upstream-private-key-path = "DIR/client.key"
 key-exchange-timeout-ms = 5000
 key-exchange-servers = [
-    { id = "A.test:8081", domain = "A.test", port = 8081, weight = 7, auth-token = "<redacted>", dialect = "auto" },
-    { id = "second", domain = "2001:db8::1", port = 4460, weight = 1, auth-token-path = "DIR/token", dialect = "draft-token", ntp-names = ["ntp.b.test", "2001:db8::2"], max-concurrency = 20, allow-private = false },
+    { id = "A.test:8081", domain = "A.test", port = 8081, weight = 7, auth-token = "<redacted>", dialect = "auto", ipv4 = true, ipv6 = true },
+    { id = "second", domain = "2001:db8::1", port = 4460, weight = 1, auth-token-path = "DIR/token", dialect = "draft-token", ipv4 = true, ipv6 = true, ntp-names = ["ntp.b.test", "2001:db8::2"], max-concurrency = 20, allow-private = false },
 ]
+
+[selection]
+local-min-sources = 4
+local-min-operators = 1
+wide-min-sources = 16
+operator-share-max = 0.25
+diversity = "none"
+all-denied = "serve"
+
+[health]
+failures = 5
+hard-failures = 2
+unknown-failures = 2
+ratio-at-least = 20
+ratio-window-s = 30
+hold-s = 30
+hold-max-s = 1800
+forgive-after-s = 600
+probes = 2
+ramp-s = 60
+ramp-after-hard-s = 600
+keep-sources = 3
 
 [upstream]
 attempts = 2
@@ -284,6 +313,44 @@ attemps = 3"#,
             ),
         ]
     );
+}
+
+#[test]
+fn what_is_said_about_selection_and_health_has_its_bounds() {
+    let files = Files::new();
+    let text = with_sources(
+        ONE_SOURCE,
+        r#"geo-database-path = "DIR/end.pem"
+[selection]
+wide-min-sources = 0
+operator-share-max = 1.5
+[health]
+failures = 0
+hold-s = 60
+hold-max-s = 30"#,
+    );
+    let problems = files.problems(&text);
+    for part in [
+        "nts-pool-ke-server.geo-database-path",
+        "not a sound database",
+        "selection.wide-min-sources = 0: out of range; write a number from 1 to 1000",
+        "selection.operator-share-max = 1.5: no share",
+        "health.failures = 0: out of range; write a number from 1 to 1000",
+        "health.hold-max-s = 30: shorter than `hold-s`",
+    ] {
+        assert!(problems.contains(part), "{part} not in\n{problems}");
+    }
+    assert_eq!(problems.lines().count(), 5, "{problems}");
+}
+
+#[test]
+fn a_geo_database_is_read() {
+    let files = Files::new();
+    let database = concat!(env!("CARGO_MANIFEST_DIR"), "/testdata/geo.mmdb");
+    let key = format!("geo-database-path = {database:?}\n");
+    let config = files.parse(&with_sources(ONE_SOURCE, &key)).unwrap().value;
+    assert_eq!(config.geo.as_ref().unwrap().file, Path::new(database));
+    assert!(config.to_string().contains(key.trim()));
 }
 
 #[test]

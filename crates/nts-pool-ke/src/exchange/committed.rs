@@ -14,7 +14,7 @@ use tokio::time::{Instant, timeout_at};
 use super::reply::rebuild;
 use super::{Candidate, Exchange, Report};
 use crate::error::ExchangeError;
-use crate::health::Event;
+use crate::fleet::Event;
 use crate::source::Source;
 use crate::upstream::{Class, Connection, Slot, UpstreamError};
 
@@ -83,7 +83,7 @@ impl Exchange<Committed> {
         report.asked.push((Arc::clone(&source), class_of(&outcome)));
         match outcome {
             Ok(response) => {
-                source.succeeded(Event::CookiesMade);
+                source.report(Event::Served);
                 Ok(response)
             }
             Err(error) => {
@@ -112,6 +112,7 @@ impl Exchange<Committed> {
                         .allows_retry(Instant::now(), source.round_trip()) =>
             {
                 report.same_source_retry = Some(false);
+                source.report(Event::KeptConnectionClosed);
                 let answered = send(source.open().await?, &request).await?;
                 report.same_source_retry = Some(true);
                 answered
@@ -164,9 +165,8 @@ fn note_failure(source: &Source, error: &UpstreamError) {
         );
     }
     drop(source.idle.clear());
-    source.failed(Event::FailedAfterKeys, error.class());
-    match error {
-        UpstreamError::Answer(_) => source.board.contradicted(),
-        _ => source.board.want_check(),
+    source.report(Event::FailedAfterKeys(error.class()));
+    if let UpstreamError::Answer(_) = error {
+        source.board.contradicted();
     }
 }

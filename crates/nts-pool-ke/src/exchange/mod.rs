@@ -23,14 +23,14 @@ pub(crate) use report::{Phases, Report};
 use committed::Committed;
 use pre_key::Candidate;
 
-use std::sync::Arc;
-
+use nts_proto::ke::name::NtpServerName;
 use nts_proto::ke::request::KeyExchangeRequest;
 use nts_proto::ke::response::KeyExchangeResponse;
 
 use crate::budget::Budget;
 use crate::error::ExchangeError;
-use crate::source::Source;
+use crate::selection::{Family, HostLabel, Location, User};
+use crate::sources::Sources;
 
 /// One user's exchange in the state `S`.
 pub(crate) struct Exchange<S> {
@@ -38,13 +38,15 @@ pub(crate) struct Exchange<S> {
     state: S,
 }
 
-/// What an exchange may choose from.
-#[derive(Clone, Copy)]
-pub(crate) struct Sources<'a> {
-    /// All sources of the pool.
-    pub(crate) all: &'a [Arc<Source>],
-    /// How many of them may be tried.
-    pub(crate) attempts: usize,
+/// What is known of the user beside his request.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Origin {
+    /// The family of his address.
+    pub(crate) family: Family,
+    /// Where he is.
+    pub(crate) location: Location,
+    /// The number at the front of the name by which he called the pool.
+    pub(crate) label: Option<HostLabel>,
 }
 
 /// Runs a whole exchange: from the user's request to the answer for the user.
@@ -56,11 +58,21 @@ pub(crate) struct Sources<'a> {
 pub(crate) async fn run(
     request: &KeyExchangeRequest,
     exporter: impl ExportKeys,
-    sources: Sources<'_>,
+    origin: Origin,
+    sources: &Sources,
     budget: Budget,
     report: &mut Report,
 ) -> Result<KeyExchangeResponse, ExchangeError> {
-    let mut exchange = Exchange::new(request, exporter, sources, budget)?;
+    let snapshot = sources.directory().snapshot();
+    let denied = request.denied.iter().map(NtpServerName::as_str);
+    let denial = snapshot.names().deny(denied, snapshot.roster());
+    let choice = snapshot.choose(User {
+        family: origin.family,
+        location: origin.location,
+        label: origin.label,
+        denial: &denial,
+    });
+    let mut exchange = Exchange::new(request, exporter, sources, choice, budget)?;
     let candidate = exchange.find_candidate(report).await?;
     exchange.commit(candidate)?.obtain_cookies(report).await
 }

@@ -9,13 +9,13 @@ use nts_proto::ke::request::KeyExchangeRequest;
 use nts_proto::ke::response::Refusal;
 use tokio::time::{Instant, timeout_at};
 
-use super::{Committed, Exchange, Report, Sources};
+use super::{Committed, Exchange, Report};
 use crate::budget::Budget;
 use crate::error::ExchangeError;
-use crate::health::Event;
-use crate::names::DeniedNames;
-use crate::select::{self, Pick, Standing};
+use crate::fleet::Event;
+use crate::selection::{Choice, NothingInCommon, Offer, Pick, SourceIndex, nothing_in_common};
 use crate::source::Source;
+use crate::sources::{Sources, View};
 use crate::upstream::{Connection, Phrasing, Slot, UpstreamError};
 
 /// The user's TLS connection as a giver of keys. It gives them once: it is consumed.
@@ -31,22 +31,11 @@ pub(crate) trait ExportKeys {
 pub(crate) struct PreKey<'a, E> {
     request: &'a KeyExchangeRequest,
     exporter: E,
-    sources: &'a [Arc<Source>],
-    /// So many sources are tried.
-    attempts: usize,
-    denied: DeniedNames,
-    /// By position in `sources`: why it is not to be picked (again).
-    excluded: Vec<Option<Excluded>>,
-}
-
-#[derive(Clone, Copy)]
-enum Excluded {
-    /// It was tried and failed, or is being tried.
-    Tried,
-    /// It was given little time, and was not ready or had no free slot within it.
-    Slow,
-    /// It shares nothing with the user's offer.
-    Mismatch(Refusal),
+    sources: &'a Sources,
+    offer: Offer,
+    choice: Choice<'a>,
+    /// These were given little time, and were not ready or had no free slot within it.
+    slow: Vec<SourceIndex>,
 }
 
 /// How much time a source gets to be ready.
@@ -72,11 +61,12 @@ pub(crate) struct Candidate {
 /// Why a source is not ready.
 enum NotReady {
     Failed(UpstreamError),
-    Mismatch(Refusal),
+    /// It shares nothing with the user's offer.
+    Mismatch,
 }
 
 impl<'a, E: ExportKeys> Exchange<PreKey<'a, E>> {
-    /// An exchange for `request` over `sources`.
+    /// An exchange for `request` over those `sources` that `choice` yields.
     ///
     /// # Errors
     /// [`ExchangeError::NothingInCommon`] if the user does not offer NTPv4: no source is needed to
@@ -84,7 +74,8 @@ impl<'a, E: ExportKeys> Exchange<PreKey<'a, E>> {
     pub(super) fn new(
         request: &'a KeyExchangeRequest,
         exporter: E,
-        sources: Sources<'a>,
+        sources: &'a Sources,
+        choice: Choice<'a>,
         budget: Budget,
     ) -> Result<Self, ExchangeError> {
         if !request.protocols.contains(&ProtocolId::Ntpv4) {
@@ -93,10 +84,10 @@ impl<'a, E: ExportKeys> Exchange<PreKey<'a, E>> {
         let state = PreKey {
             request,
             exporter,
-            sources: sources.all,
-            attempts: sources.attempts,
-            denied: DeniedNames::new(&request.denied),
-            excluded: vec![None; sources.all.len()],
+            sources,
+            offer: Offer::from(request),
+            choice,
+            slow: Vec::new(),
         };
         Ok(Self { budget, state })
     }
@@ -112,34 +103,31 @@ impl<'a, E: ExportKeys> Exchange<PreKey<'a, E>> {
         let started = Instant::now();
         let mut last_failure = None;
         let mut tried = 0;
-        while tried < self.state.attempts {
+        let attempts = self.state.sources.attempts();
+        while tried < attempts {
             if Instant::now() >= self.budget.answer_by() {
                 return Err(ExchangeError::BeforeKeysTimeout);
             }
-            let Some((pick, others)) = self.state.pick() else {
+            let Some((pick, source, others)) = self.state.pick() else {
                 if self.state.readmit_slow() {
                     continue;
                 }
                 break;
             };
-            let source = Arc::clone(&self.state.sources[pick.index]);
-            self.state.excluded[pick.index] = Some(Excluded::Tried);
             let trial = match others {
-                _ if tried + 1 == self.state.attempts => Trial::Last,
+                _ if tried + 1 == attempts => Trial::Last,
                 others => others,
             };
             match self.prepare(&source, trial).await {
                 Ok(candidate) => {
-                    report.picks.push(pick.tier);
+                    report.picks.push((pick.tier, pick.level));
                     report.phases.before_keys = Some(started.elapsed());
                     return Ok(candidate);
                 }
-                Err(NotReady::Mismatch(refusal)) => {
-                    self.state.excluded[pick.index] = Some(Excluded::Mismatch(refusal));
-                }
+                Err(NotReady::Mismatch) => {}
                 Err(NotReady::Failed(error)) => {
                     tried += 1;
-                    report.picks.push(pick.tier);
+                    report.picks.push((pick.tier, pick.level));
                     report.asked.push((Arc::clone(&source), Err(error.class())));
                     note_failure(&source, &error);
                     let slow = matches!(
@@ -147,7 +135,7 @@ impl<'a, E: ExportKeys> Exchange<PreKey<'a, E>> {
                         UpstreamError::TimedOut | UpstreamError::NoTime | UpstreamError::Full
                     );
                     if trial == Trial::Short && slow {
-                        self.state.excluded[pick.index] = Some(Excluded::Slow);
+                        self.state.slow.push(pick.source);
                     }
                     last_failure = Some(error);
                 }
@@ -175,9 +163,9 @@ impl<'a, E: ExportKeys> Exchange<PreKey<'a, E>> {
         let started = Instant::now();
         let ready = async {
             let known = source.board.learn().await.map_err(NotReady::Failed)?;
-            let negotiated =
-                negotiate(self.state.request, &known.capabilities).map_err(NotReady::Mismatch)?;
-            let connection = match source.idle.take(Instant::now()) {
+            let negotiated = negotiate(self.state.request, &known.capabilities);
+            let negotiated = negotiated.map_err(|_| NotReady::Mismatch)?;
+            let connection = match take_kept(source) {
                 Some(connection) => connection,
                 None => source.open().await.map_err(NotReady::Failed)?,
             };
@@ -214,81 +202,83 @@ impl<'a, E: ExportKeys> Exchange<PreKey<'a, E>> {
 }
 
 impl<E> PreKey<'_, E> {
-    /// The next source to try, and how much time it deserves in view of the others. One without a
-    /// free slot is only tried when all are so.
-    fn pick(&self) -> Option<(Pick, Trial)> {
-        self.pick_of(|source| source.slots.is_free())
-            .or_else(|| self.pick_of(|_| true))
-    }
-
-    fn pick_of(&self, may_be_picked: impl Fn(&Source) -> bool) -> Option<(Pick, Trial)> {
-        let now = Instant::now();
-        let standings: Vec<_> = std::iter::zip(self.sources, &self.excluded)
-            .map(|(source, excluded)| Standing {
-                excluded: excluded.is_some()
-                    || !may_be_picked(source)
-                    || self.is_mismatch(source, now),
-                ..source.standing(&self.denied, now)
-            })
-            .collect();
-        let pick = select::pick(&standings, &mut rand::rng())?;
-        let picked_is_aside = standings[pick.index].aside;
-        let others = standings.iter().enumerate();
-        let others = others
-            .filter(|(index, it)| *index != pick.index && it.weight > 0 && !it.excluded)
-            .map(|(_, it)| match picked_is_aside || !it.aside {
-                true => Trial::Short,
-                false => Trial::Long,
-            });
-        Some((pick, others.min().unwrap_or(Trial::Last)))
+    /// The next source to try, and how much time it deserves in view of the others. One that cannot
+    /// be asked at once is only tried when all are so.
+    fn pick(&mut self) -> Option<(Pick, Arc<Source>, Trial)> {
+        let any = View {
+            sources: self.sources,
+            offer: &self.offer,
+            at_once: false,
+            now: Instant::now(),
+        };
+        let mut view = View {
+            at_once: true,
+            ..any
+        };
+        let mut rng = rand::rng();
+        let pick = self.choice.next(&view, &mut rng).or_else(|| {
+            view = any;
+            self.choice.next(&any, &mut rng)
+        })?;
+        let as_good = self.choice.best_left(&view);
+        let trial = if as_good.is_some_and(|left| left <= pick.tier) {
+            Trial::Short
+        } else if as_good.or_else(|| self.choice.best_left(&any)).is_some() {
+            Trial::Long
+        } else {
+            Trial::Last
+        };
+        let source = Arc::clone(self.sources.get(pick.source)?);
+        Some((pick, source, trial))
     }
 
     /// Lets sources that were given little time try again, now that no other is left.
     fn readmit_slow(&mut self) -> bool {
-        let mut readmitted = false;
-        for excluded in &mut self.excluded {
-            if matches!(excluded, Some(Excluded::Slow)) {
-                *excluded = None;
-                readmitted = true;
-            }
+        let slow = std::mem::take(&mut self.slow);
+        for source in &slow {
+            self.choice.readmit(*source);
         }
-        readmitted
+        !slow.is_empty()
     }
 
-    /// Whether the source is known to share nothing with the user's offer.
-    fn is_mismatch(&self, source: &Source, now: Instant) -> bool {
-        self.mismatch(source, now).is_some()
-    }
-
-    fn mismatch(&self, source: &Source, now: Instant) -> Option<Refusal> {
-        let known = source.board.known(now)?;
-        negotiate(self.request, &known.capabilities).err()
-    }
-
-    /// What to say when no source failed, and none is left: the best of what the sources refused.
+    /// What to say when no source failed, and none is left.
     fn nothing_left(&self) -> ExchangeError {
         let now = Instant::now();
-        let refusals =
-            std::iter::zip(self.sources, &self.excluded).filter_map(|(source, excluded)| {
-                match excluded {
-                    Some(Excluded::Mismatch(refusal)) => Some(*refusal),
-                    _ => self.mismatch(source, now),
-                }
-            });
-        // A common protocol is more than none.
-        refusals
-            .max_by_key(|refusal| matches!(refusal, Refusal::NoCommonAlgorithm(_)))
-            .map_or(ExchangeError::NoSource, ExchangeError::NothingInCommon)
+        let pool = self
+            .sources
+            .all()
+            .iter()
+            .filter(|source| !source.is_drained());
+        let known: Vec<_> = pool.map(|source| source.board.known(now)).collect();
+        let supported = known.iter().map(|known| Some(&known.as_ref()?.supported));
+        match nothing_in_common(&self.offer, supported) {
+            None => ExchangeError::NoSource,
+            Some(NothingInCommon::Protocol) => {
+                ExchangeError::NothingInCommon(Refusal::NoCommonProtocol)
+            }
+            Some(NothingInCommon::Algorithm(protocol)) => {
+                ExchangeError::NothingInCommon(Refusal::NoCommonAlgorithm(protocol))
+            }
+        }
     }
 }
 
-/// Remembers that the source failed, and has its keeper look after it soon.
+/// A connection that the source has kept open, if there is one.
+fn take_kept(source: &Source) -> Option<Connection> {
+    let mut closed = 0;
+    let connection = source.idle.take(Instant::now(), &mut closed);
+    for _ in 0..closed {
+        source.report(Event::KeptConnectionClosed);
+    }
+    connection
+}
+
+/// Remembers that the source failed.
 fn note_failure(source: &Source, error: &UpstreamError) {
     // What the keeper found out itself it has counted itself; of a source without a free slot
     // nothing was found out.
     if !matches!(error, UpstreamError::CheckFailed(_) | UpstreamError::Full) {
-        source.failed(Event::FailedBeforeKeys, error.class());
-        source.board.want_check();
+        source.report(Event::FailedBeforeKeys(error.class()));
     }
 }
 

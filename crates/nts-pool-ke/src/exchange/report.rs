@@ -3,15 +3,15 @@
 use std::sync::Arc;
 use std::time::Duration;
 
-use crate::select::Tier;
+use crate::selection::{LevelKind, Tier};
 use crate::source::Source;
 use crate::upstream::Class;
 
 /// What one exchange did on its way.
 #[derive(Default)]
 pub(crate) struct Report {
-    /// The tier of each source that was picked, in order.
-    pub(crate) picks: Vec<Tier>,
+    /// The tier of each source that was picked and from how far it came, in order.
+    pub(crate) picks: Vec<(Tier, LevelKind)>,
     /// Each source that was asked, and how it failed, if it did.
     pub(crate) asked: Vec<(Arc<Source>, Result<(), Class>)>,
     /// How the repetition of a Fixed Key Request to the same source went, if there was one.

@@ -1,4 +1,5 @@
 use std::collections::HashMap;
+use std::sync::Arc;
 use std::sync::atomic::Ordering;
 use std::time::Duration;
 
@@ -14,11 +15,11 @@ use tokio::time::Instant;
 
 use super::*;
 use crate::config::{SourceConfig, UpstreamConfig};
-use crate::names::DeniedNames;
-use crate::select::Tier;
+use crate::fleet::State;
+use crate::selection::{LevelKind, Tier};
 use crate::testing::{
     Answer, Authority, Script, TestPool, TestResolver, TestSource, budget, closed_port, cookies,
-    means_with, ordinary_request,
+    means_with, ordinary_request, somewhere,
 };
 use crate::upstream::{Class, UpstreamError};
 
@@ -43,7 +44,15 @@ async fn exchange(
 ) -> (Result<KeyExchangeResponse, ExchangeError>, Report) {
     let mut report = Report::default();
     let budget = budget(PLENTY);
-    let result = run(request, KeysOf(7), pool.choice(), budget, &mut report).await;
+    let result = run(
+        request,
+        KeysOf(7),
+        somewhere(),
+        &pool.sources,
+        budget,
+        &mut report,
+    )
+    .await;
     (result, report)
 }
 
@@ -93,7 +102,7 @@ async fn the_answer_is_rebuilt_with_the_configured_domain_as_server() {
         }
     );
     assert_eq!(source.keys(), [vec![7; 32]]);
-    assert_eq!(report.picks, [Tier::Wanted]);
+    assert_eq!(report.picks, [(Tier::Wanted, LevelKind::Global)]);
     assert_eq!(report.failovers(), 0);
     assert!(report.phases.before_keys.is_some() && report.phases.after_keys.is_some());
 }
@@ -119,13 +128,13 @@ async fn server_and_port_of_the_source_are_relayed_and_its_name_can_be_denied() 
     for _ in 0..20 {
         let (result, report) = exchange(&pool, &request).await;
         assert_eq!(result.unwrap().server.unwrap().as_str(), "ntp.b.test");
-        assert_eq!(report.picks, [Tier::Wanted]);
+        assert_eq!(report.picks, [(Tier::OtherOperator, LevelKind::Global)]);
     }
     // When all are denied a repeated source is better than none.
     request.denied.push("ntp.b.test".parse().unwrap());
     let (result, report) = exchange(&pool, &request).await;
     assert!(result.is_ok());
-    assert_eq!(report.picks, [Tier::Denied]);
+    assert_eq!(report.picks, [(Tier::Denied, LevelKind::Global)]);
 }
 
 #[tokio::test]
@@ -142,8 +151,8 @@ async fn listed_names_can_be_denied_before_any_answer() {
     let mut request = ordinary_request();
     request.denied = vec!["ntp.a.test".parse().unwrap()];
     // The list comes a moment after the first check.
-    let denied = DeniedNames::new(&request.denied);
-    while !pool.sources[0].standing(&denied, Instant::now()).denied {
+    let snapshot = || pool.sources.directory().snapshot();
+    while snapshot().names().find("ntp.a.test").is_empty() {
         tokio::task::yield_now().await;
     }
     let before = sources[0].keys().len();
@@ -153,7 +162,7 @@ async fn listed_names_can_be_denied_before_any_answer() {
         result.unwrap();
         picks.extend(report.picks);
     }
-    assert_eq!(picks, [Tier::Wanted; 20]);
+    assert_eq!(picks, [(Tier::OtherOperator, LevelKind::Global); 20]);
     assert_eq!(sources[0].keys().len(), before);
 }
 
@@ -171,7 +180,7 @@ async fn a_source_that_refuses_connections_is_replaced_before_keys() {
         failovers += report.failovers();
     }
     assert_eq!(good.keys().len(), 50);
-    assert!(failovers <= 2, "set aside after two failures: {failovers}");
+    assert!(failovers <= 2, "ejected after two failures: {failovers}");
 }
 
 #[tokio::test]
@@ -287,7 +296,8 @@ async fn a_silent_source_costs_no_more_than_the_budget() {
     let result = run(
         &request,
         KeysOf(7),
-        pool.choice(),
+        somewhere(),
+        &pool.sources,
         budget(SECOND),
         &mut report,
     )
@@ -315,7 +325,7 @@ async fn small_pool(limits: &[usize], answer: Answer) -> (Vec<TestSource>, TestP
 #[tokio::test]
 async fn a_source_without_a_free_slot_is_not_picked() {
     let (sources, pool) = small_pool(&[1, 8], Answer::Cookies).await;
-    let slot = pool.sources[0].slots.take().await;
+    let slot = pool.source(0).slots.take().await;
     for _ in 0..20 {
         let (result, report) = exchange(&pool, &ordinary_request()).await;
         assert!(result.is_ok());
@@ -346,21 +356,28 @@ async fn users_wait_for_a_slot_when_there_is_no_other_source() {
 #[tokio::test]
 async fn nobody_is_to_blame_when_all_slots_are_taken_for_too_long() {
     let (sources, pool) = small_pool(&[1], Answer::Cookies).await;
-    let _slot = pool.sources[0].slots.take().await;
+    let _slot = pool.source(0).slots.take().await;
     let mut report = Report::default();
     let request = ordinary_request();
     let budget = budget(SECOND / 5);
-    let result = run(&request, KeysOf(7), pool.choice(), budget, &mut report).await;
+    let result = run(
+        &request,
+        KeysOf(7),
+        somewhere(),
+        &pool.sources,
+        budget,
+        &mut report,
+    )
+    .await;
     assert!(matches!(
         result,
         Err(ExchangeError::BeforeKeys(UpstreamError::Full))
     ));
     assert_eq!(sources[0].keys().len(), 0);
-    let standing = pool.sources[0].standing(&DeniedNames::new(&[]), Instant::now());
-    assert!(!standing.aside);
+    assert_eq!(pool.source(0).state(), State::Healthy);
 }
 
-/// Else one user could have every distant source set aside, and so choose for all the others.
+/// Else one user could have every distant source ejected, and so choose for all the others.
 #[tokio::test]
 async fn a_source_is_not_to_blame_for_a_user_who_used_up_the_time() {
     let (_authority, source, pool) = only_source([Answer::Silence]).await;
@@ -368,11 +385,18 @@ async fn a_source_is_not_to_blame_for_a_user_who_used_up_the_time() {
     let late = Budget::new(Instant::now() + SECOND / 3, SECOND);
     let mut report = Report::default();
     let request = ordinary_request();
-    let result = run(&request, KeysOf(7), pool.choice(), late, &mut report).await;
+    let result = run(
+        &request,
+        KeysOf(7),
+        somewhere(),
+        &pool.sources,
+        late,
+        &mut report,
+    )
+    .await;
     assert!(matches!(after_keys(result), UpstreamError::NoTime));
     assert_eq!(source.keys().len(), 1);
-    let standing = pool.sources[0].standing(&DeniedNames::new(&[]), Instant::now());
-    assert!(!standing.aside);
+    assert_eq!(pool.source(0).state(), State::Healthy);
 }
 
 #[tokio::test]
@@ -388,6 +412,8 @@ async fn no_more_sources_are_tried_than_may_be() {
             ..UpstreamConfig::default()
         };
         let pool = TestPool::with_policy(&authority, dead.clone(), policy);
+        // All are dead then, so users get any.
+        pool.settle().await;
         let (result, report) = exchange(&pool, &ordinary_request()).await;
         assert!(matches!(result, Err(ExchangeError::BeforeKeys(_))));
         assert_eq!(report.asked.len(), attempts.min(4));
@@ -581,7 +607,8 @@ async fn keys_reach_at_most_one_source() {
         let result = run(
             &request,
             KeysOf(user),
-            pool.choice(),
+            somewhere(),
+            &pool.sources,
             budget(PLENTY),
             &mut report,
         )

@@ -14,6 +14,8 @@ use super::*;
 use crate::config::{
     LimitsConfig, ObservabilityConfig, SourceConfig, TlsConfig, TlsFiles, UpstreamConfig,
 };
+use crate::fleet::HealthPolicy;
+use crate::selection::SelectionPolicy;
 use crate::testing::{
     Answer, Authority, Script, TestSource, closed_port, cookies, ordinary_request,
 };
@@ -33,6 +35,9 @@ impl Lab {
         let config = Config {
             listen: vec!["127.0.0.1:0".parse().unwrap()],
             sources: sources.into(),
+            selection: SelectionPolicy::default(),
+            health: HealthPolicy::default(),
+            geo: None,
             upstream: UpstreamConfig::default(),
             limits: LimitsConfig::default(),
             key_exchange_timeout: timeout,
@@ -89,17 +94,6 @@ async fn lab_with(script: Script) -> (Lab, TestSource) {
 fn hex(text: &str) -> Vec<u8> {
     let octet = |at| u8::from_str_radix(&text[at..at + 2], 16).unwrap();
     (0..text.len()).step_by(2).map(octet).collect()
-}
-
-#[test]
-fn first_checks_are_spread_in_random_order() {
-    let delays = first_checks(1000);
-    let mut sorted = delays.clone();
-    sorted.sort();
-    assert_ne!(delays, sorted);
-    assert_eq!(sorted[0], Duration::ZERO);
-    assert_eq!(sorted[200], Duration::from_secs(1));
-    assert_eq!(sorted[999], Duration::from_millis(4995));
 }
 
 #[tokio::test]
@@ -316,7 +310,9 @@ async fn the_metrics_page_has_every_outcome_from_the_start() {
         "nts_pool_ke_exchanges_total{outcome=\"ok\",family=\"ipv4\"} 1".to_owned(),
         "nts_pool_ke_exchanges_total{outcome=\"upstream_post_key\",family=\"ipv6\"} 0".to_owned(),
         "nts_pool_ke_exchange_seconds_count{phase=\"total\"} 1".to_owned(),
-        "nts_pool_ke_pick_total{tier=\"wanted\"} 1".to_owned(),
+        "nts_pool_ke_pick_total{tier=\"t2\",level=\"global\"} 1".to_owned(),
+        "nts_pool_ke_pick_total{tier=\"t4\",level=\"country\"} 0".to_owned(),
+        "nts_pool_ke_panic_mode 0".to_owned(),
         "nts_pool_ke_failover_total 0".to_owned(),
         "nts_pool_ke_same_source_retry_total{result=\"ok\"} 0".to_owned(),
         format!("nts_pool_ke_source_state{{source=\"{label}\"}} 1"),

@@ -49,6 +49,9 @@ pub enum Tier {
 }
 
 impl Tier {
+    /// All of them, best first.
+    pub const ALL: [Self; 4] = [Self::OtherOperator, Self::Wanted, Self::Denied, Self::Panic];
+
     /// The name in metrics.
     pub fn label(self) -> &'static str {
         match self {

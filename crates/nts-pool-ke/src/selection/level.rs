@@ -9,7 +9,7 @@ use super::snapshot::SelectionPolicy;
 use super::table::Table;
 
 /// What kind of region a level covers; a metrics label.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub enum LevelKind {
     /// A country.
     Country,
@@ -22,6 +22,9 @@ pub enum LevelKind {
 }
 
 impl LevelKind {
+    /// All of them, the narrowest first.
+    pub const ALL: [Self; 4] = [Self::Country, Self::Group, Self::Continent, Self::Global];
+
     /// The name in metrics.
     pub fn label(self) -> &'static str {
         match self {

@@ -15,6 +15,11 @@ impl OperatorShare {
         millionths: 1_000_000,
     };
 
+    /// The fraction that it is.
+    pub fn fraction(self) -> f64 {
+        f64::from(self.millionths) / 1e6
+    }
+
     /// A fraction, more than 0 and at most 1, taken to the nearest millionth above 0.
     pub fn from_fraction(fraction: f64) -> Option<Self> {
         if !(fraction > 0.0 && fraction <= 1.0) {
@@ -81,6 +86,7 @@ mod tests {
             Some(OperatorShare::UNLIMITED)
         );
         assert_eq!(quarter().millionths, 250_000);
+        assert_eq!(quarter().fraction(), 0.25);
         assert_eq!(OperatorShare::from_fraction(1e-9).unwrap().millionths, 1);
     }
 

@@ -9,6 +9,8 @@ use nts_proto::ke::negotiation::ConflictingKeyLengths;
 use nts_service::ke_stream::ReadError;
 use nts_service::tls::HandshakeError;
 
+pub(crate) use crate::fleet::Class;
+
 /// Why a time source did not do what the pool asked of it.
 ///
 /// The text may name what the source did; it goes to the log, never to a user.
@@ -71,46 +73,6 @@ pub(crate) enum UpstreamError {
     /// A check of this source ended badly a moment ago and is not repeated at once.
     #[error("its last check failed a moment ago ({})", .0.label())]
     CheckFailed(Class),
-}
-
-/// Whose fault a failure is, and of what kind. Each is a metrics label.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(crate) enum Class {
-    /// This machine or its network: never counted against the source.
-    Local,
-    /// The source cannot be reached or is silent.
-    Reach,
-    /// The source is not who it should be.
-    Identity,
-    /// The source does not accept this pool.
-    Auth,
-    /// The source does not keep to the protocol.
-    Protocol,
-    /// The source says that it cannot serve now.
-    Busy,
-}
-
-impl Class {
-    /// The name of this class in metrics and logs.
-    pub(crate) fn label(self) -> &'static str {
-        match self {
-            Self::Local => "local",
-            Self::Reach => "reach",
-            Self::Identity => "identity",
-            Self::Auth => "auth",
-            Self::Protocol => "protocol",
-            Self::Busy => "busy",
-        }
-    }
-
-    /// Whether the source, or whoever stands in its place, has shown that it is not fit to serve;
-    /// otherwise it was merely not there.
-    pub(super) fn is_answer(self) -> bool {
-        match self {
-            Self::Identity | Self::Auth | Self::Protocol => true,
-            Self::Local | Self::Reach | Self::Busy => false,
-        }
-    }
 }
 
 impl UpstreamError {

@@ -57,13 +57,18 @@ impl IdlePool {
 
     /// Takes the connection that was parked last, if it is still good.
     ///
-    /// Good means: young enough, and nothing readable on it. Others are dropped on the way.
-    pub(crate) fn take(&self, now: Instant) -> Option<Connection> {
+    /// Good means: young enough, and nothing readable on it. Others are dropped on the way; those
+    /// that the source has closed are counted in `closed`.
+    pub(crate) fn take(&self, now: Instant, closed: &mut usize) -> Option<Connection> {
         loop {
             let mut connection = self.lock().pop()?.connection;
-            if !self.is_over(&connection, now) && connection.is_quiet() {
+            if self.is_over(&connection, now) {
+                continue;
+            }
+            if connection.is_quiet() {
                 return Some(connection);
             }
+            *closed += 1;
         }
     }
 

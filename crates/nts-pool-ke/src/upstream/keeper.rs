@@ -6,20 +6,18 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use nts_proto::ke::negotiation::Capabilities;
-use rand::RngExt as _;
-use tokio::time::{Instant, sleep, sleep_until, timeout};
+use tokio::time::{Instant, sleep_until, timeout};
 
 use super::connection::Connection;
 use super::dialect::Phrasing;
 use super::error::{Class, UpstreamError};
 use super::info::{ask_capabilities, ask_names};
 use super::knowledge::{Knowledge, REPEAT_AFTER};
-use crate::health::Event;
+use crate::fleet::{Blame, Event};
 use crate::metrics::Metrics;
+use crate::selection::Supported;
 use crate::source::Source;
 
-/// From the first failed check to the next; doubles up to the interval of good ones.
-const FIRST_RETRY: Duration = Duration::from_secs(2);
 /// A check has to be over by then.
 const CHECK_LIMIT: Duration = Duration::from_secs(5);
 /// The source's list of names is asked for so often.
@@ -29,13 +27,9 @@ const NAMES_RETRY: Duration = Duration::from_secs(3600);
 /// For so long a dialect that was found out is not questioned, unless it stops working.
 const DIALECT_MEMORY: Duration = Duration::from_secs(24 * 3600);
 
-/// Looks after `source` for ever, from `delay` on or as soon as a user wants it. Dropping the
-/// future ends it.
-pub(crate) async fn keep(source: Arc<Source>, delay: Duration, metrics: Arc<Metrics>) {
-    tokio::select! {
-        () = sleep(delay) => {}
-        () = source.board.check_wanted() => {}
-    }
+/// Looks after `source` for ever: checks it whenever its board says that a check is wanted. Dropping
+/// the future ends it.
+pub(crate) async fn keep(source: Arc<Source>, metrics: Arc<Metrics>) {
     let mut keeper = Keeper {
         source,
         metrics,
@@ -44,16 +38,13 @@ pub(crate) async fn keep(source: Arc<Source>, delay: Duration, metrics: Arc<Metr
         names_due: Instant::now(),
         addresses: None,
     };
+    let mut not_before = Instant::now();
     loop {
-        let pause = keeper.round().await;
-        let ended = Instant::now();
-        tokio::select! {
-            () = sleep(pause) => {}
-            () = keeper.source.board.check_wanted() => {
-                if keeper.failures > 0 {
-                    sleep_until(ended + REPEAT_AFTER).await;
-                }
-            }
+        keeper.source.board.check_wanted().await;
+        sleep_until(not_before).await;
+        keeper.round().await;
+        if keeper.failures > 0 {
+            not_before = Instant::now() + REPEAT_AFTER;
         }
     }
 }
@@ -79,8 +70,8 @@ struct Findings {
 }
 
 impl Keeper {
-    /// One check, and everything that follows from it. Gives the pause until the next one.
-    async fn round(&mut self) -> Duration {
+    /// One check, and everything that follows from it.
+    async fn round(&mut self) {
         self.source.board.checking();
         let outcome = match timeout(CHECK_LIMIT, self.check()).await {
             Ok(outcome) => outcome,
@@ -88,21 +79,13 @@ impl Keeper {
         };
         let counted = outcome.as_ref().map(|_| ());
         self.metrics.source_checked(&self.source, counted);
-        let interval = self.source.policy().info_interval;
-        let pause = match outcome {
+        match outcome {
             Ok(findings) => {
                 self.failures = 0;
                 self.take_in(findings).await;
-                interval
             }
-            Err(error) => {
-                self.note_failure(&error).await;
-                let doublings = self.failures.saturating_sub(1).min(16);
-                interval.min(FIRST_RETRY * (1 << doublings))
-            }
-        };
-        // Give or take a fifth, so that the sources' checks spread out.
-        pause.mul_f64(rand::rng().random_range(0.8..1.2))
+            Err(error) => self.note_failure(&error).await,
+        }
     }
 
     /// Opens a connection and asks what the source supports, in the phrasing that is known to
@@ -168,11 +151,12 @@ impl Keeper {
             );
         }
         self.source.board.learnt(Knowledge {
+            supported: Supported::from(&findings.capabilities),
             capabilities: findings.capabilities,
             phrasing: findings.phrasing,
             learnt: now,
         });
-        self.source.succeeded(Event::CheckPassed);
+        self.source.report(Event::CheckPassed);
         for connection in gone {
             connection.close().await;
         }
@@ -202,9 +186,9 @@ impl Keeper {
                 "check of time source failed: {error}{hint}"
             );
         }
-        self.source.failed(Event::FailedBeforeKeys, error.class());
         self.source.board.failed(error.class(), Instant::now());
-        let gone = if error.class().is_answer() {
+        self.source.report(Event::CheckFailed(error.class()));
+        let gone = if error.class().blame() == Blame::Hard {
             self.source.idle.clear()
         } else {
             self.source.idle.renew(None, Instant::now())

@@ -12,6 +12,8 @@ use tokio::time::Instant;
 
 use super::dialect::Phrasing;
 use super::error::{Class, UpstreamError};
+use crate::fleet::Blame;
+use crate::selection::Supported;
 
 /// Older knowledge is renewed when it is used, however seldom sources are checked.
 const FRESH: Duration = Duration::from_secs(300);
@@ -25,6 +27,8 @@ pub(super) const REPEAT_AFTER: Duration = Duration::from_secs(1);
 pub(crate) struct Knowledge {
     /// The protocols and algorithms it supports.
     pub(crate) capabilities: Capabilities,
+    /// The same, as far as it matters for being picked.
+    pub(crate) supported: Supported,
     /// How it wants to be asked.
     pub(crate) phrasing: Phrasing,
     /// When it said so.
@@ -114,11 +118,23 @@ impl Board {
         });
     }
 
+    /// The source supports these, as if it had said so.
+    #[cfg(test)]
+    pub(crate) fn learn_in_test(&self, algorithms: &[nts_proto::code_points::AeadAlgorithm]) {
+        let capabilities = Capabilities::ntpv4(algorithms);
+        self.learnt(Knowledge {
+            supported: Supported::from(&capabilities),
+            capabilities,
+            phrasing: super::Dialect::Ietf.phrasings()[0],
+            learnt: Instant::now(),
+        });
+    }
+
     /// A check failed. What was known stays usable for its time, since a short outage says nothing
     /// about what the source supports; but not after an answer that was wrong.
     pub(super) fn failed(&self, class: Class, now: Instant) {
         self.status.send_modify(|status| {
-            if class.is_answer() {
+            if class.blame() == Blame::Hard {
                 status.known = None;
             }
             status.failed = Some((now, class));
@@ -130,6 +146,12 @@ impl Board {
     pub(crate) fn contradicted(&self) {
         self.status.send_modify(|status| status.known = None);
         self.want_check();
+    }
+
+    /// It is time for a check; one that is under way will do.
+    pub(crate) fn check_is_due(&self) {
+        self.status
+            .send_modify(|status| status.wanted |= !status.checking);
     }
 
     /// Asks the keeper for a check soon.

@@ -1,4 +1,5 @@
 use super::*;
+use crate::selection::AllDenied;
 
 const BY_FILE: &str = r#"[nts-pool-ke-server]
 listen = "127.0.0.1:4460"
@@ -37,8 +38,8 @@ fn problems(name: &str, content: &str) -> Vec<String> {
 #[test]
 fn a_file_is_toml_or_json_with_the_same_keys() {
     let expected = [
-        r#"{ id = "first", domain = "a.test", port = 4460, weight = 3, dialect = "ietf" }"#,
-        r#"{ id = "b.test:8080", domain = "b.test", port = 8080, weight = 1, auth-token-path = "DIR/token", dialect = "auto" }"#,
+        r#"{ id = "first", domain = "a.test", port = 4460, weight = 3, dialect = "ietf", ipv4 = true, ipv6 = true }"#,
+        r#"{ id = "b.test:8080", domain = "b.test", port = 8080, weight = 1, auth-token-path = "DIR/token", dialect = "auto", ipv4 = true, ipv6 = true }"#,
     ];
     for (name, content) in [
         (
@@ -88,8 +89,8 @@ fn a_list_of_the_first_nts_pool_is_taken_over() {
 ]"#
         ),
         [
-            r#"{ id = "5a3f-01", domain = "a.test", port = 4460, weight = 2, dialect = "auto" }"#,
-            r#"{ id = "5a3f-02", domain = "b.test", port = 8080, weight = 1, dialect = "auto" }"#,
+            r#"{ id = "5a3f-01", domain = "a.test", port = 4460, weight = 2, dialect = "auto", ipv4 = true, ipv6 = true }"#,
+            r#"{ id = "5a3f-02", domain = "b.test", port = 8080, weight = 1, dialect = "auto", ipv4 = true, ipv6 = true }"#,
         ]
     );
 }
@@ -261,4 +262,51 @@ fn a_file_with_tokens_that_everybody_can_read_is_noted() {
         "warning: DIR/sources.json:1: key-exchange-servers[1].auth-token: this file holds a secret \
          and every user of this machine can read it; run `chmod o-r 'DIR/sources.json'`"
     );
+}
+
+#[test]
+fn where_and_by_whom_a_source_is_run() {
+    let source = r#"{ domain = "a.test", regions = ["de", "Europe", "country:NA"], operator = "Example e.V.", ipv6 = false }"#;
+    let files = Files::new();
+    let config = files.parse(&with_sources(source, "")).unwrap().value;
+    assert_eq!(
+        config.sources.sources[0].to_string(),
+        r#"{ id = "a.test:4460", domain = "a.test", port = 4460, weight = 1, dialect = "auto", ipv4 = true, ipv6 = false, regions = ["DE", "europe", "country:NA"], operator = "Example e.V." }"#
+    );
+    let again = with_sources(
+        &config.sources.sources[0].to_string(),
+        "[selection]\nall-denied = \"error\"",
+    );
+    let again = files.parse(&again).unwrap().value;
+    assert_eq!(
+        again.sources.sources[0].regions,
+        config.sources.sources[0].regions
+    );
+    assert_eq!(again.selection.all_denied, AllDenied::Error);
+}
+
+#[test]
+fn lists_of_the_first_pool_name_families_in_their_way() {
+    let list =
+        r#"[{ "uuid": "1", "domain": "a.test", "ipv4-capable": false, "ipv6-capable": true }]"#;
+    assert_eq!(
+        shown("sources.json", list),
+        [
+            r#"{ id = "1", domain = "a.test", port = 4460, weight = 1, dialect = "auto", ipv4 = false, ipv6 = true }"#
+        ]
+    );
+}
+
+#[test]
+fn regions_and_operators_that_are_none_are_told() {
+    let files = Files::new();
+    let source = r#"{ domain = "a.test", regions = ["NA", "atlantis"], operator = "" }"#;
+    let problems = files.problems(&with_sources(source, ""));
+    for part in [
+        "is a country and a continent",
+        "no region `atlantis`",
+        "1 to 255 characters",
+    ] {
+        assert!(problems.contains(part), "{part} not in\n{problems}");
+    }
 }

@@ -1,8 +1,13 @@
+use std::collections::HashSet;
 use std::time::Duration;
+
+use nts_proto::code_points::{AeadAlgorithm, ErrorCode};
 
 use super::*;
 use crate::config::{SourceConfig, UpstreamConfig};
-use crate::testing::{Authority, budget, means, ordinary_request};
+use crate::fleet::State;
+use crate::selection::{Denial, Family, Location, Snapshot, User};
+use crate::testing::{Authority, budget, means, ordinary_request, untended};
 use crate::upstream::Class;
 
 /// For exchanges that never come to keys.
@@ -14,102 +19,123 @@ impl ExportKeys for NoKeys {
     }
 }
 
-/// Sources that nobody looks after and nothing is known of.
-fn sources(count: u16) -> Vec<Arc<Source>> {
-    let means = means(&Authority::new(), UpstreamConfig::default());
+/// So many sources that nobody looks after and nothing is known of.
+fn sources(count: u16) -> Arc<Sources> {
     let source = |port| SourceConfig::new("127.0.0.1", port).unwrap();
-    (1..=count)
-        .map(|port| Arc::new(Source::new(source(port), Arc::clone(&means))))
-        .collect()
+    let means = means(&Authority::new(), UpstreamConfig::default());
+    untended((1..=count).map(source).collect(), &means)
 }
 
-fn of(sources: &[Arc<Source>]) -> Sources<'_> {
-    Sources {
-        all: sources,
-        attempts: 3,
-    }
-}
-
-fn set_aside(source: &Source) {
+/// Fails as many checks as it takes.
+fn eject(source: &Source) {
     for _ in 0..2 {
-        source.failed(Event::FailedBeforeKeys, Class::Reach);
+        source.report(Event::CheckFailed(Class::Reach));
+    }
+    assert_eq!(source.state(), State::Ejected);
+}
+
+struct Ground {
+    request: KeyExchangeRequest,
+    sources: Arc<Sources>,
+    snapshot: Arc<Snapshot>,
+    denial: Denial,
+}
+
+impl Ground {
+    fn new(sources: &Arc<Sources>) -> Self {
+        Self {
+            request: ordinary_request(),
+            snapshot: sources.directory().snapshot(),
+            sources: Arc::clone(sources),
+            denial: Denial::default(),
+        }
+    }
+
+    fn exchange(&self, time: Duration) -> Exchange<PreKey<'_, NoKeys>> {
+        let choice = self.snapshot.choose(User {
+            family: Family::V4,
+            location: Location::default(),
+            label: None,
+            denial: &self.denial,
+        });
+        let budget = budget(time);
+        Exchange::new(&self.request, NoKeys, &self.sources, choice, budget)
+            .unwrap_or_else(|error| panic!("{error}"))
     }
 }
 
-fn exchange<'a>(
-    request: &'a KeyExchangeRequest,
-    sources: &'a [Arc<Source>],
-) -> Exchange<PreKey<'a, NoKeys>> {
-    let budget = budget(Duration::from_secs(1));
-    Exchange::new(request, NoKeys, of(sources), budget).unwrap_or_else(|error| panic!("{error}"))
-}
-
-#[test]
-fn the_time_for_a_source_depends_on_the_others() {
-    let request = ordinary_request();
-    let sources = sources(3);
-    let mut exchange = exchange(&request, &sources);
-    assert_eq!(exchange.state.pick().unwrap().1, Trial::Short);
-    set_aside(&sources[0]);
-    set_aside(&sources[1]);
-    let (pick, trial) = exchange.state.pick().unwrap();
-    assert_eq!((pick.index, trial), (2, Trial::Long));
-    // Those that failed lately are as good as each other.
-    exchange.state.excluded[2] = Some(Excluded::Tried);
-    let (pick, trial) = exchange.state.pick().unwrap();
-    assert_eq!(trial, Trial::Short);
-    exchange.state.excluded[pick.index] = Some(Excluded::Tried);
-    assert_eq!(exchange.state.pick().unwrap().1, Trial::Last);
-}
-
-#[test]
-fn only_slow_sources_are_readmitted_and_only_once() {
-    let request = ordinary_request();
-    let sources = sources(3);
-    let mut exchange = exchange(&request, &sources);
-    exchange.state.excluded = vec![
-        Some(Excluded::Tried),
-        Some(Excluded::Slow),
-        Some(Excluded::Mismatch(Refusal::NoCommonProtocol)),
-    ];
+#[tokio::test]
+async fn the_time_for_a_source_depends_on_the_others() {
+    let ground = Ground::new(&sources(3));
+    let mut exchange = ground.exchange(Duration::from_secs(1));
+    for trial in [Trial::Short, Trial::Short, Trial::Last] {
+        assert_eq!(exchange.state.pick().unwrap().2, trial);
+    }
     assert!(exchange.state.pick().is_none());
+    // One whose slots are all taken is not as good.
+    let busy = &ground.sources.all()[2];
+    let mut slots = Vec::new();
+    while busy.slots.is_free() {
+        slots.push(busy.slots.take().await);
+    }
+    let mut exchange = ground.exchange(Duration::from_secs(1));
+    for trial in [Trial::Short, Trial::Long, Trial::Last] {
+        assert_eq!(exchange.state.pick().unwrap().2, trial);
+    }
+}
+
+#[tokio::test]
+async fn ejected_sources_are_not_picked_by_anybody() {
+    let sources = sources(9);
+    for source in &sources.all()[..3] {
+        eject(source);
+    }
+    let ground = Ground::new(&sources);
+    let mut exchange = ground.exchange(Duration::from_secs(1));
+    let picks = std::iter::from_fn(|| exchange.state.pick());
+    let picked: HashSet<_> = picks.map(|(pick, ..)| pick.source.get()).collect();
+    assert_eq!(picked, HashSet::from([3, 4, 5, 6, 7, 8]));
+}
+
+#[tokio::test]
+async fn only_slow_sources_are_readmitted_and_only_once() {
+    let ground = Ground::new(&sources(3));
+    let mut exchange = ground.exchange(Duration::from_secs(1));
+    let slow = exchange.state.pick().unwrap().0.source;
+    while exchange.state.pick().is_some() {}
+    exchange.state.slow.push(slow);
     assert!(exchange.state.readmit_slow());
-    let (pick, trial) = exchange.state.pick().unwrap();
-    assert_eq!((pick.index, trial), (1, Trial::Last));
-    exchange.state.excluded[1] = Some(Excluded::Tried);
+    let (pick, _, trial) = exchange.state.pick().unwrap();
+    assert_eq!((pick.source, trial), (slow, Trial::Last));
     assert!(!exchange.state.readmit_slow());
 }
 
 #[tokio::test]
 async fn without_time_no_source_is_tried() {
-    let request = ordinary_request();
-    let sources = sources(1);
-    let budget = budget(Duration::ZERO);
-    let exchange = Exchange::new(&request, NoKeys, of(&sources), budget);
-    let mut exchange = exchange.unwrap_or_else(|error| panic!("{error}"));
+    let ground = Ground::new(&sources(1));
+    let mut exchange = ground.exchange(Duration::ZERO);
     let mut report = Report::default();
     let found = exchange.find_candidate(&mut report).await;
     assert!(matches!(found, Err(ExchangeError::BeforeKeysTimeout)));
     assert!(report.picks.is_empty());
 }
 
-#[test]
-fn sources_that_differ_in_what_they_refuse_are_told_by_the_better() {
-    let request = ordinary_request();
-    let sources = sources(2);
-    let mut exchange = exchange(&request, &sources);
-    assert!(matches!(
-        exchange.state.nothing_left(),
-        ExchangeError::NoSource
-    ));
-    let refusals = [
-        Refusal::NoCommonProtocol,
-        Refusal::NoCommonAlgorithm(ProtocolId::Ntpv4),
-    ];
-    for order in [[0, 1], [1, 0]] {
-        let mismatch = |index: usize| Some(Excluded::Mismatch(refusals[index]));
-        exchange.state.excluded = order.map(mismatch).to_vec();
-        let error = exchange.state.nothing_left();
-        assert_eq!(error.answer(), Some(refusals[1]));
-    }
+#[tokio::test]
+async fn nothing_is_in_common_only_if_that_is_known_of_every_source() {
+    let ground = Ground::new(&sources(2));
+    let exchange = ground.exchange(Duration::from_secs(1));
+    let answer = || exchange.state.nothing_left().answer();
+    let failure = Some(Refusal::Error(ErrorCode::InternalServerError));
+    assert_eq!(answer(), failure);
+    let [one, other] = ground.sources.all() else {
+        panic!("two sources");
+    };
+    one.board.learn_in_test(&[AeadAlgorithm::AesSivCmac512]);
+    assert_eq!(answer(), failure);
+    other.board.learn_in_test(&[AeadAlgorithm::AesSivCmac512]);
+    let refusal = Refusal::NoCommonAlgorithm(ProtocolId::Ntpv4);
+    assert_eq!(answer(), Some(refusal));
+    // It could serve, but may not be picked.
+    other.board.learn_in_test(&[AeadAlgorithm::AesSivCmac256]);
+    assert_eq!(answer(), failure);
 }

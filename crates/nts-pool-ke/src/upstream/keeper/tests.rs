@@ -4,8 +4,10 @@ use nts_proto::ke::token::AuthenticationToken;
 
 use super::*;
 use crate::config::{SourceConfig, UpstreamConfig};
-use crate::source::State;
-use crate::testing::{Authority, Script, TestPool, TestResolver, TestSource, means, means_with};
+use crate::fleet::State;
+use crate::testing::{
+    Authority, Script, TestPool, TestResolver, TestSource, means, means_with, untended,
+};
 use crate::upstream::{Class, Dialect, IdleShare};
 
 /// One source and the pool that keeps it.
@@ -37,7 +39,7 @@ fn refusing(code: ErrorCode) -> Script {
 }
 
 async fn phrasing(pool: &TestPool) -> Result<(NumberSet, bool), Class> {
-    let known = pool.sources[0].board.learn().await;
+    let known = pool.source(0).board.learn().await;
     known
         .map(|known| (known.phrasing.number_set, known.phrasing.modern))
         .map_err(|error| error.class())
@@ -48,7 +50,7 @@ async fn present_numbers_are_tried_first() {
     let (source, pool) = kept(Script::default(), |_| {}).await;
     assert_eq!(phrasing(&pool).await, Ok((NumberSet::Ietf, true)));
     assert_eq!(source.seen.lock().unwrap().info_requests, 1);
-    assert_eq!(pool.sources[0].state(Instant::now()), State::InUse);
+    assert_eq!(pool.source(0).state(), State::Healthy);
 }
 
 #[tokio::test]
@@ -62,7 +64,7 @@ async fn a_source_that_moves_to_other_numbers_is_found_again() {
     let (source, pool) = kept(old_numbers(), |_| {}).await;
     assert_eq!(phrasing(&pool).await, Ok((NumberSet::Draft, true)));
     source.script.lock().unwrap().number_set = NumberSet::Ietf;
-    pool.sources[0].board.contradicted();
+    pool.source(0).board.contradicted();
     assert_eq!(phrasing(&pool).await, Ok((NumberSet::Ietf, true)));
 }
 
@@ -82,7 +84,7 @@ async fn the_first_implementation_is_asked_for_algorithms_only() {
     };
     let (_source, pool) = kept(script, with_dialect(Dialect::DraftMtls)).await;
     assert_eq!(phrasing(&pool).await, Ok((NumberSet::Draft, false)));
-    assert_eq!(pool.sources[0].idle.len(), 0);
+    assert_eq!(pool.source(0).idle.len(), 0);
 }
 
 #[tokio::test]
@@ -110,22 +112,22 @@ async fn the_token_goes_into_every_request_but_not_beside_client_certificates() 
 }
 
 #[tokio::test]
-async fn a_source_that_does_not_accept_us_is_set_aside_and_comes_back() {
+async fn a_source_that_does_not_accept_us_is_asked_again_by_itself() {
     let script = refusing(ErrorCode::BadRequest);
     let (source, pool) = kept(script, with_dialect(Dialect::Ietf)).await;
     assert_eq!(phrasing(&pool).await, Err(Class::Auth));
-    assert_eq!(pool.sources[0].state(Instant::now()), State::Aside);
+    assert!(!pool.sources.directory().is_ready());
     let asked = source.seen.lock().unwrap().info_requests;
-    // It is not asked again at once, however many users come.
+    // Not at once, however many users come.
     for _ in 0..100 {
         assert_eq!(phrasing(&pool).await, Err(Class::Auth));
     }
     assert_eq!(source.seen.lock().unwrap().info_requests, asked);
     source.script.lock().unwrap().info_error = None;
-    while phrasing(&pool).await.is_err() {
-        tokio::task::yield_now().await;
+    while !pool.sources.directory().is_ready() {
+        tokio::time::sleep(Duration::from_millis(10)).await;
     }
-    assert_eq!(pool.sources[0].state(Instant::now()), State::InUse);
+    assert!(phrasing(&pool).await.is_ok());
 }
 
 #[tokio::test]
@@ -133,7 +135,7 @@ async fn one_check_serves_all_who_wait() {
     let (source, pool) = kept(Script::default(), |_| {}).await;
     let mut waiting = tokio::task::JoinSet::new();
     for _ in 0..50 {
-        let source = Arc::clone(&pool.sources[0]);
+        let source = Arc::clone(pool.source(0));
         waiting.spawn(async move { source.board.learn().await.is_ok() });
     }
     assert!(waiting.join_all().await.into_iter().all(|ok| ok));
@@ -145,10 +147,10 @@ async fn a_check_that_is_wanted_leaves_one_warm_connection() {
     let (source, pool) = kept(Script::default(), |_| {}).await;
     phrasing(&pool).await.unwrap();
     for _ in 0..3 {
-        pool.sources[0].board.contradicted();
+        pool.source(0).board.contradicted();
         phrasing(&pool).await.unwrap();
     }
-    assert_eq!(pool.sources[0].idle.len(), 1);
+    assert_eq!(pool.source(0).idle.len(), 1);
     assert_eq!(source.seen.lock().unwrap().keys.len(), 0);
 }
 
@@ -170,9 +172,9 @@ async fn connections_to_addresses_that_the_source_has_left_are_closed() {
     let pool = TestPool::with_means(vec![config], &means);
     phrasing(&pool).await.unwrap();
     let peer = async || loop {
-        if let Some(connection) = pool.sources[0].idle.take(Instant::now()) {
+        if let Some(connection) = pool.source(0).idle.take(Instant::now(), &mut 0) {
             let peer = connection.peer().unwrap().ip().to_string();
-            assert!(pool.sources[0].idle.park(connection).is_none());
+            assert!(pool.source(0).idle.park(connection).is_none());
             return peer;
         }
         tokio::task::yield_now().await;
@@ -181,18 +183,18 @@ async fn connections_to_addresses_that_the_source_has_left_are_closed() {
     // Another address does not make the first a worse one.
     resolver.find(&["127.0.0.1", "127.0.0.2"]);
     pass(Duration::from_secs(61)).await;
-    pool.sources[0].board.contradicted();
+    pool.source(0).board.contradicted();
     phrasing(&pool).await.unwrap();
     assert_eq!(peer().await, "127.0.0.1");
     resolver.find(&["127.0.0.2"]);
     pass(Duration::from_secs(61)).await;
-    pool.sources[0].board.contradicted();
+    pool.source(0).board.contradicted();
     phrasing(&pool).await.unwrap();
     while peer().await == "127.0.0.1" {
         tokio::task::yield_now().await;
     }
     assert_eq!(peer().await, "127.0.0.2");
-    assert_eq!(pool.sources[0].idle.len(), 1);
+    assert_eq!(pool.source(0).idle.len(), 1);
 }
 
 #[tokio::test]
@@ -213,8 +215,8 @@ async fn what_is_known_for_five_minutes_is_renewed_when_it_is_used() {
     assert_eq!(info_requests(), 1);
     pass(Duration::from_secs(1)).await;
     // Nobody waits for it.
-    let before = pool.sources[0].board.known(Instant::now()).unwrap().learnt;
-    assert_eq!(pool.sources[0].board.learn().await.unwrap().learnt, before);
+    let before = pool.source(0).board.known(Instant::now()).unwrap().learnt;
+    assert_eq!(pool.source(0).board.learn().await.unwrap().learnt, before);
     while info_requests() < 2 {
         tokio::task::yield_now().await;
     }
@@ -226,10 +228,10 @@ async fn a_source_that_waits_for_its_first_check_is_checked_when_a_user_comes() 
     let identity = authority.identity("127.0.0.1");
     let source = TestSource::start(&identity, Script::default()).await;
     let means = means(&authority, UpstreamConfig::default());
-    let kept = Arc::new(Source::new(source.config(), means));
-    let metrics = Arc::new(Metrics::new(Default::default(), &[]));
-    let day = Duration::from_secs(24 * 3600);
-    let keeper = tokio::spawn(keep(Arc::clone(&kept), day, metrics));
+    let sources = untended(vec![source.config()], &means);
+    let metrics = Arc::new(Metrics::new(Default::default(), &sources));
+    let kept = &sources.all()[0];
+    let keeper = tokio::spawn(keep(Arc::clone(kept), metrics));
     assert!(kept.board.known(Instant::now()).is_none());
     assert!(kept.board.learn().await.is_ok());
     keeper.abort();
@@ -250,15 +252,26 @@ async fn all_sources_together_keep_no_more_idle_connections_than_files_allow() {
     let configs = sources.iter().map(TestSource::config).collect();
     let pool = TestPool::with_means(configs, &means);
     pool.settle().await;
-    let idle = || pool.sources.iter().map(|it| it.idle.len()).sum::<usize>();
+    let idle = || {
+        pool.sources
+            .all()
+            .iter()
+            .map(|it| it.idle.len())
+            .sum::<usize>()
+    };
     assert_eq!(idle(), 2);
     // Whoever takes one makes room for another.
     let has_one = |it: &&Arc<Source>| it.idle.len() == 1;
-    let taken = pool.sources.iter().find(has_one).unwrap();
-    let connection = taken.idle.take(Instant::now()).unwrap();
+    let taken = pool.sources.all().iter().find(has_one).unwrap();
+    let connection = taken.idle.take(Instant::now(), &mut 0).unwrap();
     assert_eq!(idle(), 1);
     assert!(taken.idle.park(connection).is_none());
-    let other = pool.sources.iter().find(|it| it.idle.len() == 0).unwrap();
+    let other = pool
+        .sources
+        .all()
+        .iter()
+        .find(|it| it.idle.len() == 0)
+        .unwrap();
     let surplus = other.idle.park(other.open().await.unwrap());
     assert!(surplus.is_some());
     assert_eq!(idle(), 2);
