@@ -9,10 +9,10 @@ use std::time::Duration;
 
 use nts_proto::code_points::ErrorCode;
 use nts_proto::error::ResponseError;
+use testkit::Lab;
 use testkit::faulty_source::{Connect, Script};
 use testkit::lab::{POOL_NAME, RealSource, RunningPool, loopback};
 use testkit::user::{Failure, plain_request};
-use testkit::{FaultySource, Lab};
 
 /// The budget of an exchange: two fifths of it are lost on a black hole.
 const BUDGET: Duration = Duration::from_secs(2);
@@ -145,7 +145,7 @@ async fn connections_that_were_kept_alive_die_with_their_source() {
             .await
             .expect("cookies");
     }
-    drop::<FaultySource>(victim);
+    victim.stop().await;
     assert_eq!(
         exchanges(&lab, &pool, 200).await,
         Tally::all_by(&survivor, 200)

@@ -19,8 +19,7 @@ pub enum HandshakeError {
     Certificate(String),
     /// The peer does not speak NTS-KE: `ntske/1` was not negotiated.
     #[error(
-        "the peer did not agree on the application protocol `ntske/1`; is it an NTS-KE server, \
-         and the port the right one?"
+        "the peer does not speak NTS-KE: it did not agree on the application protocol `ntske/1`"
     )]
     Alpn,
     /// The peer ended the handshake with an alert.

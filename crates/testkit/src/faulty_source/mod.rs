@@ -49,14 +49,15 @@ impl Setup {
     }
 }
 
-/// See the module. Dropping it closes its port: from then on, connections are refused.
+/// See the module. Some time after it was dropped, connections are refused; see
+/// [`FaultySource::stop`].
 pub struct FaultySource {
     address: SocketAddr,
     shared: Arc<Shared>,
     seen: watch::Receiver<Seen>,
     dropping: mpsc::Sender<oneshot::Sender<()>>,
     /// Ends with the source.
-    _tasks: JoinSet<()>,
+    tasks: JoinSet<()>,
 }
 
 struct Shared {
@@ -101,7 +102,7 @@ impl FaultySource {
             shared,
             seen,
             dropping,
-            _tasks: tasks,
+            tasks,
         }
     }
 
@@ -130,6 +131,21 @@ impl FaultySource {
             let _ = dropped.await;
         };
         within("connections to be dropped", dropping).await;
+    }
+
+    /// Closes its port and cuts off all connections: from then on, connections are refused.
+    ///
+    /// # Panics
+    /// If that takes too long.
+    pub async fn stop(self) {
+        let Self {
+            dropping,
+            mut tasks,
+            ..
+        } = self;
+        drop(dropping);
+        let ended = async { while tasks.join_next().await.is_some() {} };
+        within("a source to stop", ended).await;
     }
 
     /// What it has seen up to now.
@@ -179,7 +195,8 @@ async fn accept(
                     shared.note(|seen| seen.closed += 1);
                 });
             }
-            Some(done) = drops.recv() => {
+            dropping = drops.recv() => {
+                let Some(done) = dropping else { break };
                 let open = connections.len();
                 connections.shutdown().await;
                 shared.note(|seen| seen.closed += open);
@@ -188,4 +205,6 @@ async fn accept(
             Some(_) = connections.join_next() => {}
         }
     }
+    drop(listener);
+    connections.shutdown().await;
 }
