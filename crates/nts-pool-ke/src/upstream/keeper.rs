@@ -18,8 +18,8 @@ use crate::metrics::Metrics;
 use crate::selection::Supported;
 use crate::source::Source;
 
-/// A check has to be over by then.
-const CHECK_LIMIT: Duration = Duration::from_secs(5);
+/// A check has to be over by then: a source that is slower would not be of use to most users.
+const CHECK_LIMIT: Duration = Duration::from_secs(2);
 /// The source's list of names is asked for so often.
 const NAMES_INTERVAL: Duration = Duration::from_secs(24 * 3600);
 /// When that failed, it is asked for again after so long.
