@@ -4,7 +4,7 @@
 //! The one place where the pure rules of `fleet` and `selection` meet the running pool. Events come
 //! in here from exchanges and checks; whether a source is admitted changes at once, the tables a
 //! moment later. Locks are held for moments, never while anything waits. Nothing here connects:
-//! `steward` has carried out what is left to do.
+//! `sources` has done what is left to do.
 
 use std::collections::HashMap;
 use std::sync::atomic::{AtomicBool, Ordering};
