@@ -1,12 +1,8 @@
-//! For tests only: a throw-away authority, and time sources that do as they are told, on real TLS
-//! and loopback ports.
+//! A time source that does as it is told, and remembers what it saw.
 
 use std::collections::VecDeque;
-use std::io;
-use std::net::{IpAddr, SocketAddr};
-use std::sync::atomic::{AtomicUsize, Ordering};
+use std::net::SocketAddr;
 use std::sync::{Arc, Mutex};
-use std::time::Duration;
 
 use nts_proto::code_points::{AeadAlgorithm, ErrorCode, ProtocolId};
 use nts_proto::cookie::Cookie;
@@ -15,93 +11,17 @@ use nts_proto::ke::message::{Message, REQUEST_LIMIT};
 use nts_proto::ke::name::NtpServerName;
 use nts_proto::ke::negotiation::Capabilities;
 use nts_proto::ke::number_set::NumberSet;
-use nts_proto::ke::request::{FixedKeyRequest, InfoRequest, KeyExchangeRequest, Request};
+use nts_proto::ke::request::{FixedKeyRequest, InfoRequest, Request};
 use nts_proto::ke::response::{FixedKeyResponse, InfoResponse, KeyExchangeResponse, Refusal};
 use nts_proto::ke::token::AuthenticationToken;
 use nts_service::ke_stream::{read_message, write_message};
-use nts_service::tls::{self, Alpn, ClientCertificates, Identity, TrustAnchors};
-use rcgen::{BasicConstraints, CertificateParams, CertifiedIssuer, IsCa, KeyPair, date_time_ymd};
-use rustls_pki_types::{CertificateDer, PrivateKeyDer};
+use nts_service::tls::{self, Alpn, ClientCertificates, Identity};
 use tokio::net::{TcpListener, TcpStream};
 use tokio::sync::{mpsc, oneshot};
 use tokio::task::{AbortHandle, JoinSet};
-use tokio::time::{Instant, timeout};
 use tokio_rustls::server::TlsStream;
 
-use crate::budget::Budget;
-use crate::config::{SourceConfig, UpstreamConfig};
-use crate::exchange::Origin;
-use crate::fleet::HealthPolicy;
-use crate::metrics::Metrics;
-use crate::selection::{Family, Location, SelectionPolicy};
-use crate::source::Source;
-use crate::sources::Sources;
-use crate::upstream::{Answer as Found, IdleShare, Means, Resolve, SystemResolver, keeper};
-
-/// A certificate authority of its own.
-pub(crate) struct Authority(CertifiedIssuer<'static, KeyPair>);
-
-/// A certificate with its key, as PEM.
-pub(crate) struct Pem {
-    pub(crate) certificate: String,
-    pub(crate) key: String,
-}
-
-impl Pem {
-    fn of((certificate, key): (rcgen::Certificate, KeyPair)) -> Self {
-        Self {
-            certificate: certificate.pem(),
-            key: key.serialize_pem(),
-        }
-    }
-}
-
-impl Authority {
-    pub(crate) fn new() -> Self {
-        let mut params = CertificateParams::new(Vec::new()).unwrap();
-        params.is_ca = IsCa::Ca(BasicConstraints::Unconstrained);
-        let key = KeyPair::generate().unwrap();
-        Self(CertifiedIssuer::self_signed(params, key).unwrap())
-    }
-
-    pub(crate) fn pem(&self) -> String {
-        self.0.pem()
-    }
-
-    pub(crate) fn trust(&self) -> TrustAnchors {
-        TrustAnchors::only([self.0.der().clone()]).unwrap()
-    }
-
-    fn issue(&self, name: &str) -> (rcgen::Certificate, KeyPair) {
-        self.sign(CertificateParams::new(vec![name.to_owned()]).unwrap())
-    }
-
-    fn sign(&self, params: CertificateParams) -> (rcgen::Certificate, KeyPair) {
-        let key = KeyPair::generate().unwrap();
-        (params.signed_by(&key, &self.0).unwrap(), key)
-    }
-
-    /// A certificate that ended with the year 2020.
-    pub(crate) fn issue_expired_pem(&self, name: &str) -> Pem {
-        let mut params = CertificateParams::new(vec![name.to_owned()]).unwrap();
-        params.not_before = date_time_ymd(2020, 1, 1);
-        params.not_after = date_time_ymd(2021, 1, 1);
-        Pem::of(self.sign(params))
-    }
-
-    /// A certificate for `name` as files hold it.
-    pub(crate) fn issue_pem(&self, name: &str) -> Pem {
-        Pem::of(self.issue(name))
-    }
-
-    /// A certificate for `name` as TLS needs it.
-    pub(crate) fn identity(&self, name: &str) -> Identity {
-        let (certificate, key) = self.issue(name);
-        let chain: Vec<CertificateDer<'static>> = vec![certificate.der().clone()];
-        let key = PrivateKeyDer::try_from(key.serialize_der()).unwrap();
-        Identity::new(chain, key).unwrap()
-    }
-}
+use crate::config::SourceConfig;
 
 /// What a source does with one Fixed Key Request.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -374,153 +294,4 @@ pub(crate) fn cookies() -> Vec<Cookie> {
     (0..8)
         .map(|number| Cookie::new(vec![number; 104]))
         .collect()
-}
-
-/// Sources as the pool sees them, each with its keeper, and all of them tended. All end when
-/// dropped.
-pub(crate) struct TestPool {
-    pub(crate) sources: Arc<Sources>,
-    _keepers: JoinSet<()>,
-}
-
-impl TestPool {
-    pub(crate) fn new(authority: &Authority, sources: Vec<SourceConfig>) -> Self {
-        Self::with_policy(authority, sources, UpstreamConfig::default())
-    }
-
-    pub(crate) fn with_policy(
-        authority: &Authority,
-        sources: Vec<SourceConfig>,
-        policy: UpstreamConfig,
-    ) -> Self {
-        Self::with_means(sources, &means(authority, policy))
-    }
-
-    pub(crate) fn with_means(sources: Vec<SourceConfig>, means: &Arc<Means>) -> Self {
-        let sources = untended(sources, means);
-        let metrics = Arc::new(Metrics::new(Default::default(), &sources));
-        let mut keepers = JoinSet::new();
-        for source in sources.all() {
-            keepers.spawn(keeper::keep(Arc::clone(source), Arc::clone(&metrics)));
-        }
-        keepers.spawn(Arc::clone(&sources).tend());
-        Self {
-            sources,
-            _keepers: keepers,
-        }
-    }
-
-    /// The source at this position.
-    pub(crate) fn source(&self, position: usize) -> &Arc<Source> {
-        &self.sources.all()[position]
-    }
-
-    /// Waits until the first check of every source is over.
-    pub(crate) async fn settle(&self) {
-        for source in self.sources.all() {
-            let _ = timeout(Duration::from_secs(10), source.board.learn())
-                .await
-                .unwrap();
-        }
-    }
-}
-
-/// Sources that nobody looks after.
-pub(crate) fn untended(sources: Vec<SourceConfig>, means: &Arc<Means>) -> Arc<Sources> {
-    let (selection, health) = (SelectionPolicy::default(), HealthPolicy::default());
-    Arc::new(Sources::new(sources, means, selection, health).unwrap())
-}
-
-/// A user of IPv4 of whom nothing else is known.
-pub(crate) fn somewhere() -> Origin {
-    Origin {
-        family: Family::V4,
-        location: Location::default(),
-        label: None,
-    }
-}
-
-/// What connections to sources need that trust this authority.
-pub(crate) fn means(authority: &Authority, policy: UpstreamConfig) -> Arc<Means> {
-    means_with(authority, policy, Arc::new(SystemResolver::default()))
-}
-
-/// The same with another resolver.
-pub(crate) fn means_with(
-    authority: &Authority,
-    policy: UpstreamConfig,
-    resolver: Arc<dyn Resolve>,
-) -> Arc<Means> {
-    Arc::new(Means {
-        policy,
-        idle_share: IdleShare::new(1000),
-        exchange_timeout: Duration::from_secs(20),
-        tls: tls::client_config(&authority.trust(), None),
-        resolver,
-    })
-}
-
-/// A resolver that says what it is told to, the same for every name.
-#[derive(Debug, Default)]
-pub(crate) struct TestResolver {
-    /// `None`: it says nothing at all.
-    answer: Mutex<Option<Result<Vec<IpAddr>, io::ErrorKind>>>,
-    /// How often it was asked.
-    pub(crate) asked: AtomicUsize,
-}
-
-impl TestResolver {
-    pub(crate) fn finding(addresses: &[&str]) -> Arc<Self> {
-        let resolver = Self::default();
-        resolver.find(addresses);
-        Arc::new(resolver)
-    }
-
-    pub(crate) fn find(&self, addresses: &[&str]) {
-        let found = addresses.iter().map(|text| text.parse().unwrap());
-        *self.answer.lock().unwrap() = Some(Ok(found.collect()));
-    }
-
-    pub(crate) fn fail(&self) {
-        *self.answer.lock().unwrap() = Some(Err(io::ErrorKind::TimedOut));
-    }
-
-    pub(crate) fn be_silent(&self) {
-        *self.answer.lock().unwrap() = None;
-    }
-}
-
-impl Resolve for TestResolver {
-    fn resolve(&self, _: &str, port: u16) -> Found {
-        self.asked.fetch_add(1, Ordering::SeqCst);
-        let answer = self.answer.lock().unwrap().clone();
-        Box::pin(async move {
-            let Some(answer) = answer else {
-                return std::future::pending().await;
-            };
-            let with_port = |address| SocketAddr::new(address, port);
-            Ok(answer?.into_iter().map(with_port).collect())
-        })
-    }
-}
-
-/// A budget of `length` from now on.
-pub(crate) fn budget(length: Duration) -> Budget {
-    Budget::new(Instant::now() + length, length)
-}
-
-/// What an ordinary user sends.
-pub(crate) fn ordinary_request() -> KeyExchangeRequest {
-    KeyExchangeRequest {
-        protocols: vec![ProtocolId::Ntpv4],
-        algorithms: vec![AeadAlgorithm::AesSivCmac256],
-        denied: Vec::new(),
-        compliant_exporter: false,
-    }
-}
-
-/// A port on which nobody listens.
-pub(crate) async fn closed_port() -> u16 {
-    let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
-    listener.local_addr().unwrap().port()
 }
