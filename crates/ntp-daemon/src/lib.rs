@@ -6,6 +6,7 @@
 //! mathematics of time (`ntp-sync`).
 
 pub mod client;
+pub mod clock;
 pub mod config;
 pub mod ctl;
 pub mod daemon;

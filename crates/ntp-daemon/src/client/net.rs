@@ -14,7 +14,7 @@ use std::net::{Ipv4Addr, Ipv6Addr, SocketAddr};
 use nts_proto::time::NtpTimestamp;
 use tokio::net::UdpSocket;
 
-use crate::server::clock;
+use crate::clock::reading as clock;
 
 /// Whether a datagram could be sent to `remote` from here. Sends nothing.
 pub(super) async fn has_route(remote: SocketAddr) -> bool {
@@ -114,7 +114,7 @@ mod stamps {
     use tokio::io::Interest;
     use tokio::net::UdpSocket;
 
-    use crate::server::clock;
+    use crate::clock::reading as clock;
 
     pub(super) fn enable(socket: &UdpSocket) {
         let wanted = TimestampingFlag::SOF_TIMESTAMPING_RX_SOFTWARE
@@ -172,7 +172,7 @@ mod stamps {
     use nts_proto::time::NtpTimestamp;
     use tokio::net::UdpSocket;
 
-    use crate::server::clock;
+    use crate::clock::reading as clock;
 
     pub(super) fn enable(_: &UdpSocket) {}
 

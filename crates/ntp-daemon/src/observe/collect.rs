@@ -15,8 +15,8 @@ use super::state::{
     Timestamp,
 };
 use crate::client::Client;
+use crate::clock::reading;
 use crate::config::SynchronizationConfig;
-use crate::server::clock;
 use crate::time_source::TimeSource;
 
 /// What the build does not tell.
@@ -41,10 +41,11 @@ pub fn snapshot(
         .accumulated_step_panic_threshold
         .map(|threshold| threshold.as_secs_f64());
     Arc::new(move || {
-        let now = clock::now();
+        let served = served.load();
+        let now = served.clock.apply(reading::now());
         ObservableState {
             program: program(started, now),
-            system: system(&served.load(), steps_threshold, now),
+            system: system(&served.system, steps_threshold, now),
             sources: board.sources(),
             configured_sources: board.configured_sources(),
             servers: servers

@@ -5,7 +5,6 @@
 //! log line above `debug` that a stranger's datagram causes.
 
 mod access;
-pub(crate) mod clock;
 mod limiter;
 mod socket;
 mod stats;
@@ -22,7 +21,7 @@ use std::thread::JoinHandle;
 
 pub(crate) use stats::counters;
 pub use stats::{Stats, StatsSnapshot};
-pub use system::SharedSystemState;
+pub use system::{Served, SharedSystemState};
 use worker::Worker;
 
 use crate::config::ServerConfig;

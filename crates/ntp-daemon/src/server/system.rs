@@ -9,13 +9,23 @@ use std::time::Duration;
 use arc_swap::ArcSwap;
 use nts_proto::ntp::header::ReferenceId;
 use nts_proto::server::SystemState;
+use nts_proto::time::NtpTimestamp;
 use nts_service::shutdown::Shutdown;
 
-use super::clock;
+use crate::clock::{ClockMap, reading};
 use crate::config::SynchronizationConfig;
 
+/// What is served: the clock, and what is said about it.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub struct Served {
+    /// What every reply says about the clock.
+    pub system: SystemState,
+    /// The clock whose time is given, as the kernel's stamps of receipt are too.
+    pub clock: ClockMap,
+}
+
 /// The present state: written by whoever keeps the clock, loaded for each request.
-pub type SharedSystemState = Arc<ArcSwap<SystemState>>;
+pub type SharedSystemState = Arc<ArcSwap<Served>>;
 
 /// The stratum in the configuration that means "not synchronised".
 const UNSYNCHRONIZED: u8 = 16;
@@ -29,11 +39,21 @@ const UNNAMED: [u8; 4] = *b"XNON";
 /// How often the time of the last update of a clock that something else keeps is renewed.
 const REFRESH: Duration = Duration::from_secs(16);
 
-/// The state of a daemon that does not steer its clock: not synchronised, or of `local-stratum`
-/// because something else keeps the clock.
+/// The system's clock as something else keeps it: of `local-stratum`, or not synchronised.
 #[must_use]
-pub(crate) fn without_discipline(config: &SynchronizationConfig) -> SystemState {
-    let precision = clock::precision();
+pub(crate) fn without_discipline(config: &SynchronizationConfig) -> Served {
+    Served {
+        system: local_clock(config, reading::now(), reading::precision()),
+        clock: ClockMap::IDENTITY,
+    }
+}
+
+/// What is said at `now` of a clock that no source keeps.
+pub(crate) fn local_clock(
+    config: &SynchronizationConfig,
+    now: NtpTimestamp,
+    precision: i8,
+) -> SystemState {
     if config.local_stratum >= UNSYNCHRONIZED {
         return SystemState::unsynchronized(precision);
     }
@@ -42,7 +62,7 @@ pub(crate) fn without_discipline(config: &SynchronizationConfig) -> SystemState 
         None if config.local_stratum == 1 => ReferenceId::from_bytes(UNNAMED),
         None => ReferenceId::from_ipv4(LOCAL_CLOCK),
     };
-    SystemState::local_clock(config.local_stratum, reference_id, precision, clock::now())
+    SystemState::local_clock(config.local_stratum, reference_id, precision, now)
 }
 
 /// Renews the reference time of a clock that something else keeps, until `shutdown`.
@@ -52,10 +72,10 @@ pub(crate) async fn refresh(system: SharedSystemState, shutdown: Shutdown) {
             () = tokio::time::sleep(REFRESH) => {}
             () = shutdown.requested() => return,
         }
-        let mut state = **system.load();
-        if !state.reference.is_zero() {
-            state.reference = clock::now();
-            system.store(Arc::new(state));
+        let mut served = **system.load();
+        if !served.system.reference.is_zero() {
+            served.system.reference = served.clock.apply(reading::now());
+            system.store(Arc::new(served));
         }
     }
 }
@@ -72,6 +92,7 @@ mod tests {
             reference_id: id.map(crate::config::ReferenceId),
             ..SynchronizationConfig::default()
         })
+        .system
     }
 
     #[test]

@@ -10,9 +10,10 @@ use nts_proto::cookie::Cookie;
 use nts_proto::ke::keys::SessionKeys;
 use nts_proto::ntp::header::{Header, LeapIndicator};
 use nts_proto::ntp::packet::Packet;
-use nts_proto::time::NtpTimestamp;
+use nts_proto::time::{NtpDuration, NtpTimestamp};
 
 use super::*;
+use crate::clock::reading;
 use crate::config::{FilterAction, FilterList, KeysetConfig, SynchronizationConfig};
 
 const LOOPBACK: &str = "127.0.0.1:0";
@@ -131,9 +132,9 @@ fn field(packet: &mut Vec<u8>, kind: u16, value: &[u8]) {
 #[test]
 fn plain_requests_get_the_time() {
     let lab = Lab::new(|_| {});
-    let before = clock::now();
+    let before = reading::now();
     let reply = lab.ask(&plain());
-    let after = clock::now();
+    let after = reading::now();
     assert_eq!(reply.len(), 48);
     assert_eq!(reply[0], 0x24);
     let header = header(&reply);
@@ -300,7 +301,7 @@ fn who_asks_too_often_gets_fewer_answers() {
 fn an_unsynchronised_server_says_so() {
     let lab = Lab::new(|_| {});
     let state = system::without_discipline(&SynchronizationConfig::default());
-    assert_eq!(state.leap, LeapIndicator::Unsynchronized);
+    assert_eq!(state.system.leap, LeapIndicator::Unsynchronized);
     let keys = Arc::clone(&lab.keys);
     let config = ServerConfig::new(LOOPBACK.parse().unwrap());
     let system = Arc::new(ArcSwap::from_pointee(state));
@@ -318,6 +319,23 @@ fn an_unsynchronised_server_says_so() {
     };
     system.store(Arc::new(system::without_discipline(&state)));
     assert_eq!(lab.ask(&plain())[..2], [0x24, 3]);
+}
+
+#[test]
+fn the_daemons_own_clock_is_served_in_both_stamps() {
+    let lab = Lab::new(|_| {});
+    let mut served = system::without_discipline(&SynchronizationConfig::default());
+    served.clock = served.clock.stepped(NtpDuration::from_bits(1000 << 32));
+    let config = ServerConfig::new(LOOPBACK.parse().unwrap());
+    let system = Arc::new(ArcSwap::from_pointee(served));
+    let server = Server::start(&config, system, Arc::clone(&lab.keys)).unwrap();
+    lab.client.connect(server.local_address().unwrap()).unwrap();
+    let before = reading::now();
+    let header = header(&lab.ask(&plain()));
+    for stamp in [header.receive, header.transmit] {
+        let ahead = stamp.since(before).as_seconds_f64();
+        assert!((1000.0..1010.0).contains(&ahead), "{ahead}");
+    }
 }
 
 #[test]

@@ -18,11 +18,11 @@ use nts_service::listener::BindError;
 use nts_service::telemetry::throttle::Throttle;
 
 use super::access::AccessLists;
-use super::clock;
 use super::limiter::RateLimiter;
 use super::socket::{Datagram, ServerSocket};
 use super::stats::Stats;
 use super::system::SharedSystemState;
+use crate::clock::reading;
 use crate::config::{FilterAction, ServerConfig};
 use crate::keys::KeyStore;
 
@@ -194,20 +194,22 @@ impl Worker {
             self.stats.ignored_packets.increment();
             return;
         }
+        let (served, keys) = (self.system.load(), self.keys.current());
+        let received = datagram
+            .received
+            .map_or_else(reading::now, reading::from_kernel);
         let request = Request {
             datagram: octets,
-            received: datagram
-                .received
-                .map_or_else(clock::now, clock::from_kernel),
+            received: served.clock.apply(received),
             treatment,
         };
-        let (system, keys) = (self.system.load(), self.keys.current());
         let responder = Responder {
-            system: &system,
+            system: &served.system,
             keys: &keys,
             policy: &self.policy,
         };
-        let outcome = responder.respond(&request, clock::now, rng, &mut buffers.reply);
+        let transmit = || served.clock.apply(reading::now());
+        let outcome = responder.respond(&request, transmit, rng, &mut buffers.reply);
         self.stats.count(&outcome);
         let Outcome::Reply { length, .. } = outcome else {
             return;

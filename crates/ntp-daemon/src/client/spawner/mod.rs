@@ -29,9 +29,9 @@ use super::nursery::Nursery;
 use super::row::Facts;
 use super::source::Source;
 use super::timebase::Timebase;
+use crate::clock::reading;
 use crate::config::SourceConfig;
 use crate::observe::state::{ConfiguredSourceState, SourceMode};
-use crate::server::clock;
 
 pub(super) use keyed_run::KeyedSpawner;
 pub(super) use plain_run::PlainSpawner;
@@ -87,7 +87,7 @@ impl Common {
         Self {
             board,
             timebase: Timebase::start(),
-            precision: clock::precision(),
+            precision: reading::precision(),
             next_id: AtomicU64::new(1),
         }
     }
