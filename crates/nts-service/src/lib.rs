@@ -20,3 +20,4 @@ pub mod shutdown;
 pub mod signals;
 pub mod telemetry;
 pub mod tls;
+pub mod watch;

@@ -3,7 +3,7 @@
 use std::fmt;
 use std::path::PathBuf;
 use std::sync::Arc;
-use std::time::SystemTime;
+use std::time::{Duration, SystemTime};
 
 use rustls::crypto::aws_lc_rs::sign::any_supported_type;
 use rustls::sign::CertifiedKey;
@@ -71,6 +71,22 @@ impl Identity {
         problems: &Problems,
         now: UnixTime,
     ) -> Option<Self> {
+        match Self::read(chain, key, problems)? {
+            Ok(identity) => identity.check(chain, problems, now).then_some(identity),
+            Err(error) => {
+                error.report(chain, key, problems);
+                None
+            }
+        }
+    }
+
+    /// Reads the two files and puts them together; `None` after the problems of the files
+    /// themselves have been reported. Dates are not looked at.
+    pub(super) fn read(
+        chain: &Located<PathBuf>,
+        key: &Located<PathBuf>,
+        problems: &Problems,
+    ) -> Option<Result<Self, IdentityError>> {
         // Both files are looked at before giving up, so that all problems are listed.
         let certificates = read_certificates(chain, problems);
         let private_key = read_secret_file(key, problems).and_then(|octets| {
@@ -78,18 +94,7 @@ impl Identity {
                 .map_err(|fault| problems.error(key.place(), about(key, &fault)))
                 .ok()
         });
-        let (certificates, private_key) = (certificates?, private_key?);
-        match Self::new(certificates, private_key) {
-            Ok(identity) => identity.check(chain, problems, now).then_some(identity),
-            Err(error) => {
-                let file = match error {
-                    IdentityError::UnsupportedKey | IdentityError::KeyMismatch(_) => key,
-                    _ => chain,
-                };
-                problems.error(file.place(), about(file, &error.to_string()));
-                None
-            }
-        }
+        Some(Self::new(certificates?, private_key?))
     }
 
     /// Puts a chain (leaf first) and its key together. The key's octets are overwritten.
@@ -139,12 +144,27 @@ impl Identity {
         self.leaf.not_after()
     }
 
+    /// How long the certificate is still valid at `now`; `None` if it has expired.
+    pub fn time_left(&self, now: SystemTime) -> Option<Duration> {
+        self.not_after().duration_since(now).ok()
+    }
+
+    /// Whether it is the same chain.
+    pub(super) fn is_same_as(&self, other: &Self) -> bool {
+        self.certified.cert == other.certified.cert
+    }
+
     pub(super) fn certified_key(&self) -> Arc<CertifiedKey> {
         self.certified.clone()
     }
 
     /// Looks at dates, order and purpose; `false` if the identity cannot be used now.
-    fn check(&self, chain: &Located<PathBuf>, problems: &Problems, now: UnixTime) -> bool {
+    pub(super) fn check(
+        &self,
+        chain: &Located<PathBuf>,
+        problems: &Problems,
+        now: UnixTime,
+    ) -> bool {
         let warn = |fault: &str| problems.warning(chain.place(), about(chain, fault));
         let facts: Vec<_> = self.certified.cert.iter().filter_map(Facts::of).collect();
         for (index, pair) in facts.windows(2).enumerate() {
@@ -186,6 +206,22 @@ impl Identity {
                 false
             }
         }
+    }
+}
+
+impl IdentityError {
+    /// Reports the problem at the file that it lies in.
+    pub(super) fn report(
+        &self,
+        chain: &Located<PathBuf>,
+        key: &Located<PathBuf>,
+        problems: &Problems,
+    ) {
+        let file = match self {
+            Self::UnsupportedKey | Self::KeyMismatch(_) => key,
+            Self::NoCertificate | Self::BadCertificate(_) | Self::LeafNotFirst(_) => chain,
+        };
+        problems.error(file.place(), about(file, &self.to_string()));
     }
 }
 

@@ -4,7 +4,6 @@ use std::sync::Arc;
 
 use rustls::ServerConfig;
 use rustls::server::{NoClientAuth, NoServerSessionStorage};
-use rustls::sign::SingleCertAndKey;
 use rustls::version::TLS13;
 use tokio::io::{AsyncRead, AsyncWrite};
 use tokio_rustls::TlsAcceptor;
@@ -13,7 +12,7 @@ use tokio_rustls::server::TlsStream;
 use super::ALPN;
 use super::client_certificates::AnyClientCertificate;
 use super::explain::HandshakeError;
-use super::identity::Identity;
+use super::live_identity::LiveIdentity;
 use super::provider::provider;
 use super::session::speaks_ntske;
 
@@ -37,11 +36,15 @@ pub enum Alpn {
     Optional,
 }
 
-/// A server that shows `identity`.
+/// A server that shows `identity`: an [`Identity`](super::Identity) for good, or a [`LiveIdentity`]
+/// that can be renewed while connections come.
 ///
 /// No early data and no session tickets: they would link a user across addresses, and shared
 /// ticket keys would be one more secret to guard.
-pub fn server_config(identity: &Identity, clients: ClientCertificates) -> Arc<ServerConfig> {
+pub fn server_config(
+    identity: impl Into<LiveIdentity>,
+    clients: ClientCertificates,
+) -> Arc<ServerConfig> {
     let builder = ServerConfig::builder_with_provider(provider())
         .with_protocol_versions(&[&TLS13])
         .expect("the provider has the suites of TLS 1.3");
@@ -49,8 +52,7 @@ pub fn server_config(identity: &Identity, clients: ClientCertificates) -> Arc<Se
         ClientCertificates::Ignore => Arc::new(NoClientAuth),
         ClientCertificates::Request => Arc::new(AnyClientCertificate::new(provider())),
     });
-    let mut config =
-        builder.with_cert_resolver(Arc::new(SingleCertAndKey::from(identity.certified_key())));
+    let mut config = builder.with_cert_resolver(Arc::new(identity.into()));
     config.alpn_protocols = vec![ALPN.to_vec()];
     config.ignore_client_order = true;
     config.send_tls13_tickets = 0;

@@ -1,4 +1,5 @@
 mod handshake;
+mod live_identity;
 mod loading;
 mod trust;
 

@@ -230,3 +230,24 @@ fn a_further_file_that_cannot_be_read_is_a_problem_of_the_key() {
         "error: c.toml:3: key-path: there is no file `/nonexistent/part.json`; correct the path"
     );
 }
+
+#[test]
+fn what_is_no_regular_file_is_refused_at_once() {
+    let directory = tempfile::tempdir().unwrap();
+    let fifo = directory.path().join("fifo");
+    nix::unistd::mkfifo(&fifo, nix::sys::stat::Mode::S_IRWXU).unwrap();
+    let socket = directory.path().join("socket");
+    let _listener = std::os::unix::net::UnixListener::bind(&socket).unwrap();
+    for path in [fifo.as_path(), &socket, Path::new("/dev/zero")] {
+        let (octets, problem) = read_secret(path);
+        assert_eq!(octets, None);
+        let shown = path.display();
+        assert_eq!(
+            problem,
+            format!(
+                "error: c.toml:3: key-path: `{shown}` is a pipe, a socket or a device; name a \
+                 regular file"
+            )
+        );
+    }
+}
