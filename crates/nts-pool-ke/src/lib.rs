@@ -15,6 +15,7 @@
 //! | `directory`, `sources` | where those rules meet the running pool |
 //! | `source`, `names`, `upstream` | a source's state, connections, capabilities |
 //! | `error`, `outcome`, `metrics` | what went wrong, and who is told |
+//! | `wall_clock` | what certificates are checked by, and an alarm when it jumps |
 //!
 //! What never happens here: NTP, record parsing, a look into a cookie.
 
@@ -22,6 +23,7 @@ pub mod config;
 pub mod fleet;
 pub mod pool;
 pub mod selection;
+pub mod wall_clock;
 
 mod budget;
 mod cookies;

@@ -16,6 +16,7 @@ use crate::selection::{Family, LevelKind, Tier};
 use crate::source::Source;
 use crate::sources::Sources;
 use crate::upstream::{Class, UpstreamError};
+use crate::wall_clock::WallClock;
 
 /// More sources than that have no series of their own.
 const MOST_SOURCES: usize = 2000;
@@ -176,12 +177,13 @@ fn log(outcome: &Outcome, throttle: Option<&Throttle>) {
 /// Shows how long certificates are still good, by what they are for; negative once they are not.
 pub(crate) fn show_certificates(
     registry: &Registry,
+    clock: Arc<dyn WallClock>,
     certificates: [(&'static str, SystemTime); 2],
 ) {
     registry.collect(move |page| {
         const NAME: &str = "nts_pool_ke_certificate_expiry_seconds";
         page.family(NAME, Kind::Gauge, "Until the certificate ends.");
-        let now = SystemTime::now();
+        let now = clock.now();
         for (certificate, end) in certificates {
             let left = match end.duration_since(now) {
                 Ok(left) => left.as_secs_f64(),

@@ -19,6 +19,7 @@ use crate::selection::RosterError;
 use crate::server::Front;
 use crate::sources::Sources;
 use crate::upstream::{IdleShare, Means, SystemResolver, keeper};
+use crate::wall_clock::{self, CertificateTime, SystemClock, WallClock};
 
 /// What may follow an exchange's deadline: the good-bye.
 const GRACE: Duration = Duration::from_millis(250);
@@ -56,6 +57,14 @@ impl Pool {
     /// # Errors
     /// See [`StartError`]; nothing runs then.
     pub fn start(config: Config) -> Result<Self, StartError> {
+        Self::start_by(config, Arc::new(SystemClock))
+    }
+
+    /// The same with another clock than the machine's to check certificates by.
+    ///
+    /// # Errors
+    /// See [`StartError`]; nothing runs then.
+    pub fn start_by(config: Config, clock: Arc<dyn WallClock>) -> Result<Self, StartError> {
         let listeners = listener::bind_all(&config.listen)?;
         let metrics_listener = match config.observability.metrics_exporter_listen {
             Some(address) => Some(listener::bind(address)?),
@@ -64,10 +73,12 @@ impl Pool {
         let addresses = listeners.iter().filter_map(local_address).collect();
         let metrics_address = metrics_listener.as_ref().and_then(local_address);
 
+        let mut tls = tls::client_config(&config.tls.trust, Some(&config.tls.upstream_identity));
+        Arc::make_mut(&mut tls).time_provider = Arc::new(CertificateTime(Arc::clone(&clock)));
         let means = Arc::new(Means {
             policy: config.upstream,
             exchange_timeout: config.key_exchange_timeout,
-            tls: tls::client_config(&config.tls.trust, Some(&config.tls.upstream_identity)),
+            tls,
             idle_share: IdleShare::new(files::share_of_idle(files::limit())),
             resolver: Arc::new(SystemResolver::default()),
         });
@@ -78,6 +89,7 @@ impl Pool {
         let metrics = Arc::new(Metrics::new(registry.clone(), &sources));
         show_certificates(
             &registry,
+            Arc::clone(&clock),
             [
                 ("front", config.tls.identity.not_after()),
                 ("upstream", config.tls.upstream_identity.not_after()),
@@ -96,6 +108,7 @@ impl Pool {
             keepers.spawn(keeper::keep(Arc::clone(source), Arc::clone(&metrics)));
         }
         keepers.spawn(Arc::clone(&sources).tend());
+        keepers.spawn(wall_clock::watch(clock, wall_clock::jumps(&registry)));
         let mut running = JoinSet::new();
         if let Some(listener) = metrics_listener {
             let pages = pages(registry.clone(), Arc::clone(&sources), shutdown.clone());
