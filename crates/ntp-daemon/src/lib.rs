@@ -15,5 +15,6 @@ mod fixtures;
 pub mod ke_server;
 pub mod keys;
 pub mod observe;
+mod private_file;
 pub mod server;
 pub mod time_source;

@@ -65,7 +65,7 @@ fn read_path(section: &Section<'_>) -> Option<PathBuf> {
     if !folder.is_dir() {
         let message = format!("there is no folder `{}`; make it first", folder.display());
         section.error(key, message);
-    } else if let Err(message) = crate::keys::check_permissions(&path) {
+    } else if let Err(message) = crate::private_file::check_permissions(&path) {
         section.error(key, message);
     }
     Some(path)

@@ -1,19 +1,11 @@
-//! The file of the cookie keys: mode 0600, always whole (temporary file, fsync, rename).
+//! The file of the cookie keys.
 
-use std::fs::{self, File, OpenOptions};
-use std::io::{self, Read, Write};
-use std::os::unix::fs::{MetadataExt, OpenOptionsExt};
-use std::path::{Path, PathBuf};
+use std::io;
+use std::path::Path;
 
-use nix::unistd::geteuid;
 use nts_proto::keyset::{KeySet, storage};
-use zeroize::Zeroizing;
 
-/// Greatest length of a file that is read; a thousand keys need far less.
-const MAX_LENGTH: u64 = 1 << 20;
-
-/// Any right of the group or of others.
-const NOT_OWNER: u32 = 0o077;
+use crate::private_file::{self, ReadError};
 
 /// A key file that must not be used.
 #[derive(Debug, thiserror::Error)]
@@ -23,41 +15,10 @@ pub enum KeyFileError {
     Permissions(String),
 }
 
-/// Refuses a key file that others may read or write, or have made; none at all is fine.
-///
-/// # Errors
-/// What is wrong, with the cure.
-pub(crate) fn check_permissions(path: &Path) -> Result<(), String> {
-    match fs::metadata(path) {
-        Ok(metadata) => check(path, metadata.mode(), metadata.uid()),
-        Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(()),
-        Err(error) => Err(format!("cannot look at `{}`: {error}", path.display())),
-    }
-}
-
-fn check(path: &Path, mode: u32, owner: u32) -> Result<(), String> {
-    let fault = if mode & NOT_OWNER != 0 {
-        format!(
-            "others can read or write `{}` (mode {:03o})",
-            path.display(),
-            mode & 0o777
-        )
-    } else if owner != 0 && owner != geteuid().as_raw() {
-        // In a folder like /tmp anybody could have put his own keys there.
-        format!("`{}` belongs to another user ({owner})", path.display())
-    } else {
-        return Ok(());
-    };
-    let path = path.display();
-    Err(format!(
-        "{fault}, so its keys are no secret; run `rm '{path}'`, and new keys will be made"
-    ))
-}
-
 /// Reads the keys and the time when the newest was made. `None`, after a warning unless there is
 /// no file, if there are no keys to be had from it.
 pub(super) fn load(path: &Path, stale_keys: usize) -> Result<Option<(KeySet, u64)>, KeyFileError> {
-    let octets = match read(path) {
+    let octets = match private_file::read(path) {
         Ok(octets) => octets,
         Err(ReadError::Mode(message)) => return Err(KeyFileError::Permissions(message)),
         Err(ReadError::Io(error)) if error.kind() == io::ErrorKind::NotFound => return Ok(None),
@@ -83,91 +44,7 @@ fn warn_of_new_keys(path: &Path, error: &dyn std::fmt::Display) {
     );
 }
 
-enum ReadError {
-    Mode(String),
-    Io(io::Error),
-}
-
-impl From<io::Error> for ReadError {
-    fn from(error: io::Error) -> Self {
-        Self::Io(error)
-    }
-}
-
-fn read(path: &Path) -> Result<Zeroizing<Vec<u8>>, ReadError> {
-    let file = File::open(path)?;
-    let metadata = file.metadata()?;
-    check(path, metadata.mode(), metadata.uid()).map_err(ReadError::Mode)?;
-    if metadata.len() > MAX_LENGTH {
-        return Err(io::Error::from(io::ErrorKind::FileTooLarge).into());
-    }
-    // One allocation of the right size, so that no copy of a key stays behind.
-    let size = usize::try_from(metadata.len()).unwrap_or_default();
-    let mut octets = Zeroizing::new(Vec::with_capacity(size + 1));
-    file.take(MAX_LENGTH).read_to_end(&mut octets)?;
-    Ok(octets)
-}
-
 /// Replaces the file as a whole.
 pub(super) fn save(path: &Path, keys: &KeySet, created: u64) -> io::Result<()> {
-    let octets = storage::encode(keys, created);
-    let temporary = temporary_name(path);
-    match fs::remove_file(&temporary) {
-        Err(error) if error.kind() != io::ErrorKind::NotFound => return Err(error),
-        _ => {}
-    }
-    let written = write_new(&temporary, &octets).and_then(|()| fs::rename(&temporary, path));
-    if written.is_err() {
-        let _ = fs::remove_file(&temporary);
-    }
-    written?;
-    // The rename itself must reach the disk; some file systems cannot do that for a folder.
-    if let Some(folder) = path.parent() {
-        let folder = if folder.as_os_str().is_empty() {
-            Path::new(".")
-        } else {
-            folder
-        };
-        let _ = File::open(folder).and_then(|folder| folder.sync_all());
-    }
-    Ok(())
-}
-
-fn write_new(path: &Path, octets: &[u8]) -> io::Result<()> {
-    let mut file = OpenOptions::new()
-        .write(true)
-        .create_new(true)
-        .mode(0o600)
-        .open(path)?;
-    file.write_all(octets)?;
-    file.sync_all()
-}
-
-fn temporary_name(path: &Path) -> PathBuf {
-    let mut name = path.file_name().unwrap_or_default().to_os_string();
-    name.push(".tmp");
-    path.with_file_name(name)
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn keys_that_others_may_know_are_refused() {
-        let path = Path::new("keys");
-        let us = geteuid().as_raw();
-        assert_eq!(check(path, 0o100_600, us), Ok(()));
-        assert_eq!(check(path, 0o100_400, 0), Ok(()));
-        let cure = "so its keys are no secret; run `rm 'keys'`, and new keys will be made";
-        let refused = |fault: &str| Err(format!("{fault}, {cure}"));
-        assert_eq!(
-            check(path, 0o100_640, us),
-            refused("others can read or write `keys` (mode 640)")
-        );
-        assert_eq!(
-            check(path, 0o100_600, us + 1),
-            refused(&format!("`keys` belongs to another user ({})", us + 1))
-        );
-    }
+    private_file::replace(path, &storage::encode(keys, created))
 }

@@ -20,7 +20,6 @@ use tokio::time::Instant;
 use crate::config::KeysetConfig;
 
 pub use file::KeyFileError;
-pub(crate) use file::check_permissions;
 use schedule::Schedule;
 
 /// How often the wall clock is looked at, so that a step of it does not put a rotation off.
