@@ -1,9 +1,9 @@
-//! What holds for all sources at this moment: how each stands, under which names users know it,
-//! and the tables that users' sources are drawn from.
+//! What holds for all sources at this moment: how each stands, and under which names users know it.
 //!
 //! The one place where the pure rules of `fleet` and `selection` meet the running pool. Events come
-//! in here from exchanges and checks; whether a source is admitted changes at once, the tables a
-//! moment later. Locks are held for moments, never while anything waits. Nothing here connects:
+//! in here from exchanges and checks; whether a source is admitted changes at once, the tables of
+//! the present [`Roll`] a moment later. What is known of a source stays when the list of sources is
+//! replaced. Locks are held for moments, never while anything waits. Nothing here connects:
 //! `sources` has done what is left to do.
 
 use std::collections::HashMap;
@@ -11,15 +11,15 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant};
 
-use arc_swap::ArcSwap;
 use nts_proto::ke::name::NtpServerName;
 use tokio::sync::Notify;
 
 use crate::config::SourceConfig;
 use crate::fleet::{Action, Arrival, Event, Fleet, HealthPolicy, Place, SourceKey, State};
 use crate::names::{KnownNames, TooManyNames};
+use crate::roll::Roll;
 use crate::selection::{
-    Entry, Groups, NameIndex, Roster, RosterError, SelectionPolicy, Snapshot, SourceIndex,
+    Entry, Groups, NameIndex, Roster, RosterError, SelectionPolicy, SourceIndex,
 };
 
 /// Tables are made anew at most this often, unless users would get nothing meanwhile.
@@ -27,96 +27,102 @@ const REBUILD_PAUSE: Duration = Duration::from_millis(250);
 
 /// All sources as users may be sent to them.
 pub(crate) struct Directory {
-    labels: Box<[String]>,
-    keys: Box<[SourceKey]>,
-    indices: HashMap<SourceKey, SourceIndex>,
-    policy: SelectionPolicy,
-    admitted: Box<[AtomicBool]>,
-    snapshot: ArcSwap<Snapshot>,
     ledger: Mutex<Ledger>,
     /// There is something to do, or sooner than before.
     news: Notify,
 }
 
+/// A source that is to be listed.
+pub(crate) struct Enrolment<'a> {
+    /// What the configuration says about it.
+    pub(crate) config: &'a SourceConfig,
+    /// Its key if it is known already.
+    pub(crate) known: Option<SourceKey>,
+}
+
 /// What changes under the lock.
 struct Ledger {
     fleet: Fleet,
-    /// By position: what was last told of the source's state.
-    states: Vec<State>,
-    /// By position: the names that users may deny.
-    names: Vec<KnownNames>,
+    records: HashMap<SourceKey, Record>,
+    roll: Arc<Roll>,
     /// Whether users for whom nobody is left get somebody who is not admitted.
     panic: bool,
     /// Sources whose check is due and not begun.
-    to_check: Vec<SourceIndex>,
+    to_check: Vec<SourceKey>,
     /// Whether the tables are behind.
     stale: bool,
     rebuilt: Instant,
 }
 
+/// What belongs to one source for as long as it is known.
+struct Record {
+    label: String,
+    admitted: Arc<AtomicBool>,
+    /// What was last told of its state.
+    state: State,
+    /// The names that users may deny.
+    names: KnownNames,
+}
+
 impl Directory {
-    /// The sources of a pool that starts: nothing is known of any, and all may be picked.
+    /// A directory without sources.
+    pub(crate) fn new(health: HealthPolicy) -> Self {
+        let now = now();
+        let fleet = Fleet::new(health);
+        Self {
+            ledger: Mutex::new(Ledger {
+                panic: fleet.is_in_panic(),
+                fleet,
+                records: HashMap::new(),
+                roll: Arc::default(),
+                to_check: Vec::new(),
+                stale: false,
+                rebuilt: now,
+            }),
+            news: Notify::new(),
+        }
+    }
+
+    /// Replaces the list of sources, and the rules. Those that were known before keep what is known
+    /// of them; those that are not in the list are forgotten. Gives the new roll.
     ///
     /// # Errors
-    /// If there are too many sources, one has too much weight, or two have the same id.
-    pub(crate) fn new(
-        sources: &[SourceConfig],
+    /// If there are too many sources, one has too much weight, or two have the same id; nothing has
+    /// changed then.
+    pub(crate) fn enrol(
+        &self,
+        sources: &[Enrolment<'_>],
+        arrival: Arrival,
         selection: SelectionPolicy,
         health: HealthPolicy,
-    ) -> Result<Self, RosterError> {
+    ) -> Result<Arc<Roll>, RosterError> {
+        let entries = sources.iter().map(|it| entry(it.config)).collect();
+        let roster = Roster::new(entries, Groups::default())?;
         let now = now();
-        let roster = Roster::new(sources.iter().map(entry).collect(), Groups::default())?;
-        let mut fleet = Fleet::new(health);
-        let keys: Box<[_]> = roster
-            .sources()
-            .map(|_| fleet.add(Arrival::AtStart, now))
-            .collect();
+        let mut ledger = self.lock();
+        ledger.fleet.set_policy(health);
+        let keys = ledger.keep_records(sources, arrival, now);
         let place = |source: SourceIndex| Place {
             source: keys[source.get()],
             weight: roster.weight(source),
             levels: roster.levels_of(source).into(),
         };
-        fleet.place(roster.sources().map(place).collect(), now, &mut rand::rng());
-        let ledger = Ledger {
-            states: keys.iter().map(|key| state(&fleet, *key)).collect(),
-            names: sources
-                .iter()
-                .map(|source| KnownNames::new(source.domain(), &source.ntp_names))
-                .collect(),
-            panic: fleet.is_in_panic(),
-            fleet,
-            to_check: Vec::new(),
-            stale: false,
-            rebuilt: now,
-        };
-        let roster = Arc::new(roster);
-        let snapshot = ledger.fold(&roster, selection, &keys);
-        Ok(Self {
-            labels: sources.iter().map(SourceConfig::id).collect(),
-            indices: keys.iter().copied().zip(roster.sources()).collect(),
-            admitted: admitted(&ledger.fleet, &keys),
-            keys,
-            policy: selection,
-            snapshot: ArcSwap::from_pointee(snapshot),
-            ledger: Mutex::new(ledger),
-            news: Notify::new(),
-        })
+        let places = roster.sources().map(place).collect();
+        let actions = ledger.fleet.place(places, now, &mut rand::rng());
+        let admitted = keys.iter().map(|key| ledger.admission(*key)).collect();
+        ledger.roll = Arc::new(Roll::new(roster, keys, admitted, selection));
+        ledger.panic = ledger.fleet.is_in_panic();
+        ledger.carry_out(actions, now);
+        ledger.rebuild(now);
+        let roll = Arc::clone(&ledger.roll);
+        drop(ledger);
+        self.news.notify_one();
+        Ok(roll)
     }
 
-    /// The present tables; an exchange takes them once.
-    pub(crate) fn snapshot(&self) -> Arc<Snapshot> {
-        self.snapshot.load_full()
-    }
-
-    /// Whether health lets users be sent to the source.
-    pub(crate) fn admits(&self, source: SourceIndex) -> bool {
-        let admitted = self.admitted.get(source.get());
-        admitted.is_some_and(|admitted| admitted.load(Ordering::Relaxed))
-    }
-
-    /// What is thought of the source.
-    pub(crate) fn state(&self, source: SourceIndex) -> State {
-        state(&self.lock().fleet, self.keys[source.get()])
+    /// What is thought of the source; unknown for one that is not listed any more.
+    pub(crate) fn state(&self, source: SourceKey) -> State {
+        self.lock().state(source)
     }
 
     /// Whether most sources fail at once, or nobody is in service.
@@ -127,20 +133,21 @@ impl Directory {
     /// Whether there is a source that works.
     pub(crate) fn is_ready(&self) -> bool {
         let ledger = self.lock();
-        self.keys.iter().any(|key| {
-            let works = matches!(state(&ledger.fleet, *key), State::Healthy | State::Ramp);
+        ledger.records.keys().any(|key| {
+            let works = matches!(ledger.state(*key), State::Healthy | State::Ramp);
             works && ledger.fleet.standing(*key).admitted
         })
     }
 
-    /// Takes note of what a source did.
-    pub(crate) fn report(&self, source: SourceIndex, event: Event) {
+    /// Takes note of what a source did. That of sources that are not listed any more is ignored.
+    pub(crate) fn report(&self, source: SourceKey, event: Event) {
         let now = now();
         let mut ledger = self.lock();
         let before = ledger.due(now);
-        let key = self.keys[source.get()];
-        let actions = ledger.fleet.handle_event(key, event, now, &mut rand::rng());
-        self.carry_out(&mut ledger, actions, now);
+        let actions = ledger
+            .fleet
+            .handle_event(source, event, now, &mut rand::rng());
+        ledger.carry_out(actions, now);
         let sooner = ledger.due(now) != before;
         drop(ledger);
         if sooner {
@@ -149,10 +156,11 @@ impl Directory {
     }
 
     /// Replaces the names that a source itself lists.
-    pub(crate) fn set_listed_names(&self, source: SourceIndex, names: &[NtpServerName]) {
+    pub(crate) fn set_listed_names(&self, source: SourceKey, names: &[NtpServerName]) {
         let mut ledger = self.lock();
-        if ledger.names[source.get()].set_listed(names) {
-            self.rebuild(&mut ledger, now());
+        let record = ledger.records.get_mut(&source);
+        if record.is_some_and(|record| record.names.set_listed(names)) {
+            ledger.rebuild(now());
         }
     }
 
@@ -163,14 +171,18 @@ impl Directory {
     /// If the source has too many names to be denied.
     pub(crate) fn note_name(
         &self,
-        source: SourceIndex,
+        source: SourceKey,
         name: &NtpServerName,
     ) -> Result<(), TooManyNames> {
         let now = now();
         let mut ledger = self.lock();
+        // Nobody can be sent again to a source that is not listed any more.
+        let Some(record) = ledger.records.get_mut(&source) else {
+            return Ok(());
+        };
         // Sources have few names, which cost little each.
-        if ledger.names[source.get()].note_seen(name, now)? {
-            self.rebuild(&mut ledger, now);
+        if record.names.note_seen(name, now)? {
+            ledger.rebuild(now);
         }
         Ok(())
     }
@@ -182,27 +194,67 @@ impl Directory {
 
     /// Does what is due. Gives the sources that have to be checked now, each of which has to be
     /// reported on, and when to call again.
-    pub(crate) fn pass_time(&self) -> (Vec<SourceIndex>, Option<Instant>) {
+    pub(crate) fn pass_time(&self) -> (Vec<SourceKey>, Option<Instant>) {
         let now = now();
         let mut ledger = self.lock();
         let actions = ledger.fleet.handle_timer(now, &mut rand::rng());
-        self.carry_out(&mut ledger, actions, now);
+        ledger.carry_out(actions, now);
         if ledger.rebuild_at().is_some_and(|at| at <= now) {
-            self.rebuild(&mut ledger, now);
+            ledger.rebuild(now);
         }
         let to_check = std::mem::take(&mut ledger.to_check);
         (to_check, ledger.due(now))
     }
 
-    fn carry_out(&self, ledger: &mut Ledger, actions: Vec<Action>, now: Instant) {
+    fn lock(&self) -> MutexGuard<'_, Ledger> {
+        self.ledger.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+impl Ledger {
+    /// Makes the records those of `sources`, in whose order it gives their keys.
+    fn keep_records(
+        &mut self,
+        sources: &[Enrolment<'_>],
+        arrival: Arrival,
+        now: Instant,
+    ) -> Box<[SourceKey]> {
+        let mut former = std::mem::take(&mut self.records);
+        let keys = sources.iter().map(|Enrolment { config, known }| {
+            let kept = known.and_then(|key| Some((key, former.remove(&key)?)));
+            let (key, record) = match kept {
+                Some((key, mut record)) => {
+                    record.names.configure(config.domain(), &config.ntp_names);
+                    (key, record)
+                }
+                None => {
+                    let key = self.fleet.add(arrival, now);
+                    (key, Record::new(config, self.fleet.state(key)))
+                }
+            };
+            self.records.insert(key, record);
+            key
+        });
+        let keys = keys.collect();
+        self.to_check.retain(|key| self.records.contains_key(key));
+        keys
+    }
+
+    /// The flag that says whether health lets users be sent to the source.
+    fn admission(&self, source: SourceKey) -> Arc<AtomicBool> {
+        let admitted = self.fleet.standing(source).admitted;
+        let record = self.records.get(&source);
+        let flag = record.map(|record| Arc::clone(&record.admitted));
+        let flag = flag.unwrap_or_default();
+        flag.store(admitted, Ordering::Relaxed);
+        flag
+    }
+
+    fn carry_out(&mut self, actions: Vec<Action>, now: Instant) {
         for action in actions {
             match action {
-                Action::Check(key) => ledger.to_check.extend(self.indices.get(&key)),
-                Action::Changed(key) => {
-                    if let Some(source) = self.indices.get(&key) {
-                        self.note_change(ledger, *source);
-                    }
-                }
+                Action::Check(key) => self.to_check.push(key),
+                Action::Changed(key) => self.note_change(key),
                 Action::PanicBegan => tracing::warn!(
                     "most time sources began to fail at once: this machine's network may be at \
                      fault, so none is ejected"
@@ -210,25 +262,27 @@ impl Directory {
                 Action::PanicEnded => tracing::info!("time sources do not all fail any more"),
             }
         }
-        let panic = ledger.fleet.is_in_panic();
-        if panic != ledger.panic {
-            ledger.panic = panic;
+        let panic = self.fleet.is_in_panic();
+        if panic != self.panic {
+            self.panic = panic;
             match panic {
                 true => tracing::warn!("users may get a time source that fails: better than none"),
                 false => tracing::info!("users get only time sources that work"),
             }
-            self.rebuild(ledger, now);
+            self.rebuild(now);
         }
     }
 
-    fn note_change(&self, ledger: &mut Ledger, source: SourceIndex) {
-        let (at, key) = (source.get(), self.keys[source.get()]);
-        let standing = ledger.fleet.standing(key);
-        self.admitted[at].store(standing.admitted, Ordering::Relaxed);
-        ledger.stale = true;
-        let state = state(&ledger.fleet, key);
-        let before = std::mem::replace(&mut ledger.states[at], state);
-        let source = self.labels[at].as_str();
+    fn note_change(&mut self, source: SourceKey) {
+        let admitted = self.fleet.standing(source).admitted;
+        let state = self.state(source);
+        let Some(record) = self.records.get_mut(&source) else {
+            return;
+        };
+        self.stale = true;
+        record.admitted.store(admitted, Ordering::Relaxed);
+        let before = std::mem::replace(&mut record.state, state);
+        let source = record.label.as_str();
         match (before, state) {
             (State::Ejected | State::Probing, State::Ejected | State::Probing) => {}
             (_, State::Ejected) => tracing::warn!(
@@ -245,28 +299,21 @@ impl Directory {
         }
     }
 
-    fn rebuild(&self, ledger: &mut Ledger, now: Instant) {
-        ledger.stale = false;
-        ledger.rebuilt = now;
-        let roster = Arc::clone(self.snapshot.load().roster());
-        let snapshot = ledger.fold(&roster, self.policy, &self.keys);
-        self.snapshot.store(Arc::new(snapshot));
-    }
-
-    fn lock(&self) -> MutexGuard<'_, Ledger> {
-        self.ledger.lock().unwrap_or_else(PoisonError::into_inner)
-    }
-}
-
-impl Ledger {
     /// Makes tables of how everybody stands.
-    fn fold(&self, roster: &Arc<Roster>, policy: SelectionPolicy, keys: &[SourceKey]) -> Snapshot {
-        let names = roster.sources().zip(&self.names);
-        let names =
-            names.flat_map(|(source, names)| names.all().map(move |name| (source, name.as_str())));
-        let names = Arc::new(NameIndex::new(names));
-        let standing = |source: SourceIndex| self.fleet.standing(keys[source.get()]);
-        Snapshot::new(Arc::clone(roster), names, policy, self.panic, standing)
+    fn rebuild(&mut self, now: Instant) {
+        self.stale = false;
+        self.rebuilt = now;
+        let names = self.roll.sources().filter_map(|(source, key)| {
+            let names = &self.records.get(&key)?.names;
+            Some(names.all().map(move |name| (source, name.as_str())))
+        });
+        let names = Arc::new(NameIndex::new(names.flatten()));
+        let standing = |key| self.fleet.standing(key);
+        self.roll.fold(names, self.panic, standing);
+    }
+
+    fn state(&self, source: SourceKey) -> State {
+        self.fleet.state(source).unwrap_or(State::Unknown)
     }
 
     fn rebuild_at(&self) -> Option<Instant> {
@@ -281,6 +328,17 @@ impl Ledger {
     }
 }
 
+impl Record {
+    fn new(config: &SourceConfig, state: Option<State>) -> Self {
+        Self {
+            label: config.id(),
+            admitted: Arc::default(),
+            state: state.unwrap_or(State::Unknown),
+            names: KnownNames::new(config.domain(), &config.ntp_names),
+        }
+    }
+}
+
 fn entry(source: &SourceConfig) -> Entry {
     Entry {
         id: source.id(),
@@ -290,17 +348,6 @@ fn entry(source: &SourceConfig) -> Entry {
         operator: source.operator.clone(),
         regions: source.regions.clone(),
     }
-}
-
-fn admitted(fleet: &Fleet, keys: &[SourceKey]) -> Box<[AtomicBool]> {
-    keys.iter()
-        .map(|key| AtomicBool::new(fleet.standing(*key).admitted))
-        .collect()
-}
-
-/// All keys of a directory are known to its fleet.
-fn state(fleet: &Fleet, source: SourceKey) -> State {
-    fleet.state(source).unwrap_or(State::Unknown)
 }
 
 /// The time by which timers go; tests may change it.

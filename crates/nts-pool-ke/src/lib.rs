@@ -8,11 +8,12 @@
 //! | --- | --- |
 //! | `config` | the TOML file, checked |
 //! | `pool` | what runs, from start to shutdown |
+//! | `setup` | what a running pool goes by, replaced as a whole |
 //! | `server` | one user's connection |
 //! | `exchange` | the way from a request to an answer, and the rule about keys |
 //! | `selection` | choosing a source by weight, place, family, name and operator; pure |
 //! | `fleet` | the health of all sources: who may be sent users; pure |
-//! | `directory`, `sources` | where those rules meet the running pool |
+//! | `directory`, `roll`, `sources`, `keepers` | where those rules meet the running pool |
 //! | `source`, `names`, `upstream` | a source's state, connections, capabilities |
 //! | `error`, `outcome`, `metrics` | what went wrong, and who is told |
 //! | `wall_clock` | what certificates are checked by, and an alarm when it jumps |
@@ -30,11 +31,14 @@ mod cookies;
 mod directory;
 mod error;
 mod exchange;
+mod keepers;
 mod metrics;
 mod names;
 mod outcome;
+mod roll;
 mod round_trip;
 mod server;
+mod setup;
 mod source;
 mod sources;
 #[cfg(test)]

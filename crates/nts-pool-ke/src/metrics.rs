@@ -2,19 +2,20 @@
 //! text, a cookie or a token.
 
 use std::collections::BTreeMap;
-use std::sync::Arc;
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, SystemTime};
 
 use nts_service::telemetry::metrics::{Counter, Exposition, Histogram, Kind, Registry};
 use nts_service::telemetry::throttle::Throttle;
 use tokio::time::Instant;
 
+use crate::config::TlsConfig;
 use crate::error::ExchangeError;
 use crate::exchange::Phases;
 use crate::outcome::Outcome;
 use crate::selection::{Family, LevelKind, Tier};
 use crate::source::Source;
-use crate::sources::Sources;
+use crate::sources::{Present, Sources};
 use crate::upstream::{Class, UpstreamError};
 use crate::wall_clock::WallClock;
 
@@ -42,7 +43,7 @@ struct OutcomeInstruments {
 
 impl Metrics {
     /// Instruments in `registry`, and gauges that look at `sources` when they are read.
-    pub(crate) fn new(registry: Registry, sources: &Arc<Sources>) -> Self {
+    pub(crate) fn new(registry: Registry, sources: Arc<Present>) -> Self {
         let outcomes = std::iter::once(Outcome::OK).chain(ExchangeError::LABELS.iter().copied());
         let outcomes = outcomes
             .map(|label| (label, OutcomeInstruments::new(&registry, label)))
@@ -79,8 +80,7 @@ impl Metrics {
             "Sources replaced by another within an exchange, before keys were sent.",
             &[],
         );
-        let watched = Arc::clone(sources);
-        registry.collect(move |page| show_sources(&watched, page));
+        registry.collect(move |page| show_sources(&sources.get(), page));
         Self {
             registry,
             outcomes,
@@ -174,24 +174,48 @@ fn log(outcome: &Outcome, throttle: Option<&Throttle>) {
     }
 }
 
-/// Shows how long certificates are still good, by what they are for; negative once they are not.
-pub(crate) fn show_certificates(
-    registry: &Registry,
+/// How long certificates are still good, by what they are for; negative once they are not.
+#[derive(Clone)]
+pub(crate) struct CertificateEnds {
+    ends: Arc<Mutex<[SystemTime; 2]>>,
     clock: Arc<dyn WallClock>,
-    certificates: [(&'static str, SystemTime); 2],
-) {
-    registry.collect(move |page| {
+}
+
+impl CertificateEnds {
+    const LABELS: [&'static str; 2] = ["front", "upstream"];
+
+    /// Shown in `registry`, as they stand by `clock`.
+    pub(crate) fn new(registry: &Registry, clock: Arc<dyn WallClock>) -> Self {
+        let ends = Arc::new(Mutex::new([SystemTime::UNIX_EPOCH; 2]));
+        let ends = Self { ends, clock };
+        let shown = ends.clone();
+        registry.collect(move |page| shown.show(page));
+        ends
+    }
+
+    /// These are the certificates from now on.
+    pub(crate) fn set(&self, tls: &TlsConfig) {
+        let ends = [tls.identity.not_after(), tls.upstream_identity.not_after()];
+        *self.lock() = ends;
+    }
+
+    fn show(&self, page: &mut Exposition) {
         const NAME: &str = "nts_pool_ke_certificate_expiry_seconds";
         page.family(NAME, Kind::Gauge, "Until the certificate ends.");
-        let now = clock.now();
-        for (certificate, end) in certificates {
+        let now = self.clock.now();
+        let ends = *self.lock();
+        for (certificate, end) in Self::LABELS.into_iter().zip(ends) {
             let left = match end.duration_since(now) {
                 Ok(left) => left.as_secs_f64(),
                 Err(passed) => -passed.duration().as_secs_f64(),
             };
             page.sample(NAME, &[("cert", certificate)], left.trunc());
         }
-    });
+    }
+
+    fn lock(&self) -> MutexGuard<'_, [SystemTime; 2]> {
+        self.ends.lock().unwrap_or_else(PoisonError::into_inner)
+    }
 }
 
 /// Writes what is looked up rather than counted.

@@ -38,12 +38,19 @@ pub(crate) struct TooManyNames;
 impl KnownNames {
     /// A source of which only the configured domain and other configured names are known.
     pub(crate) fn new(domain: &NtpServerName, others: &[NtpServerName]) -> Self {
-        let configured = std::iter::once(domain).chain(others);
-        Self {
-            configured: configured.map(NtpServerName::canonical).collect(),
+        let mut names = Self {
+            configured: Vec::new(),
             listed: Vec::new(),
             seen: VecDeque::new(),
-        }
+        };
+        names.configure(domain, others);
+        names
+    }
+
+    /// Replaces the configured domain and other configured names.
+    pub(crate) fn configure(&mut self, domain: &NtpServerName, others: &[NtpServerName]) {
+        let configured = std::iter::once(domain).chain(others);
+        self.configured = configured.map(NtpServerName::canonical).collect();
     }
 
     /// Replaces the names that the source itself lists. Gives whether that made a difference.

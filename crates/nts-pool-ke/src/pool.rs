@@ -9,17 +9,14 @@ use nts_service::listener::{self, BindError, Gate, Limits, Stats};
 use nts_service::shutdown::{self, Shutdown, Trigger};
 use nts_service::telemetry::http::{self, Pages};
 use nts_service::telemetry::metrics::Registry;
-use nts_service::tls::{self, ClientCertificates};
 use tokio::net::TcpListener;
 use tokio::task::JoinSet;
 
 use crate::config::Config;
-use crate::metrics::{Metrics, show_certificates};
 use crate::selection::RosterError;
-use crate::server::Front;
-use crate::sources::Sources;
-use crate::upstream::{IdleShare, Means, SystemResolver, keeper};
-use crate::wall_clock::{self, CertificateTime, SystemClock, WallClock};
+use crate::setup::Setup;
+use crate::sources::Present;
+use crate::wall_clock::{self, SystemClock, WallClock};
 
 /// What may follow an exchange's deadline: the good-bye.
 const GRACE: Duration = Duration::from_millis(250);
@@ -36,8 +33,9 @@ pub struct Pool {
     registry: Registry,
     trigger: Trigger,
     listeners: JoinSet<()>,
+    setup: Setup,
     /// Ends with the pool.
-    _keepers: JoinSet<()>,
+    _tending: JoinSet<()>,
 }
 
 /// Why a pool does not start.
@@ -72,76 +70,28 @@ impl Pool {
         };
         let addresses = listeners.iter().filter_map(local_address).collect();
         let metrics_address = metrics_listener.as_ref().and_then(local_address);
-
-        let mut tls = tls::client_config(&config.tls.trust, Some(&config.tls.upstream_identity));
-        Arc::make_mut(&mut tls).time_provider = Arc::new(CertificateTime(Arc::clone(&clock)));
-        let means = Arc::new(Means {
-            policy: config.upstream,
-            exchange_timeout: config.key_exchange_timeout,
-            tls,
-            idle_share: IdleShare::new(files::share_of_idle(files::limit())),
-            resolver: Arc::new(SystemResolver::default()),
-        });
-        let (selection, health) = (config.selection, config.health);
-        let sources = Sources::new(config.sources.sources, &means, selection, health)?;
-        let sources = Arc::new(sources);
         let registry = Registry::new();
-        let metrics = Arc::new(Metrics::new(registry.clone(), &sources));
-        show_certificates(
-            &registry,
-            Arc::clone(&clock),
-            [
-                ("front", config.tls.identity.not_after()),
-                ("upstream", config.tls.upstream_identity.not_after()),
-            ],
-        );
-        let geo_loaded = registry.gauge(
-            "nts_pool_ke_geo_loaded",
-            "1 if it is known where users are.",
-            &[],
-        );
-        geo_loaded.set(f64::from(u8::from(config.geo.is_some())));
+        let limits = ListenerLimits::of(&config, &registry);
+        let setup = Setup::new(config, &registry, Arc::clone(&clock))?;
         let (trigger, shutdown) = shutdown::channel();
 
-        let mut keepers = JoinSet::new();
-        for source in sources.all() {
-            keepers.spawn(keeper::keep(Arc::clone(source), Arc::clone(&metrics)));
-        }
-        keepers.spawn(Arc::clone(&sources).tend());
-        keepers.spawn(wall_clock::watch(clock, wall_clock::jumps(&registry)));
+        let mut tending = JoinSet::new();
+        tending.spawn(Arc::clone(&setup.sources).tend());
+        tending.spawn(wall_clock::watch(clock, wall_clock::jumps(&registry)));
         let mut running = JoinSet::new();
         if let Some(listener) = metrics_listener {
-            let pages = pages(registry.clone(), Arc::clone(&sources), shutdown.clone());
+            let sources = Arc::clone(&setup.sources);
+            let pages = pages(registry.clone(), sources, shutdown.clone());
             running.spawn(http::serve(listener, pages, shutdown.clone()));
         }
-        let budget = config.key_exchange_timeout;
-        let front = Arc::new(Front {
-            tls: tls::server_config(&config.tls.identity, ClientCertificates::Ignore),
-            sources,
-            geo: config.geo.map(|database| database.geo),
-            timeout: budget,
-            handshake_timeout: config.limits.handshake(budget),
-            request_timeout: config.limits.request(budget),
-            metrics,
-        });
-        let limits = Limits {
-            first_byte: Some(config.limits.first_byte(budget)),
-            time_limit: budget,
-            grace: GRACE,
-            drain: DRAIN,
-        };
         let stats = Stats::new(&registry, METRICS_PREFIX);
-        let connections = config.limits.connections(files::limit());
-        let limit = format!("{METRICS_PREFIX}_connections_limit");
-        let limit = registry.gauge(&limit, "Connections at the same time, at most.", &[]);
-        limit.set(connections as f64);
-        let gate = Gate::with_prefix_limits(connections, config.limits.prefixes);
         for listener in listeners {
-            let front = Arc::clone(&front);
-            let handler = move |connection| Arc::clone(&front).serve(connection);
-            let (gate, shutdown, stats) = (gate.clone(), shutdown.clone(), stats.clone());
+            let front = Arc::clone(&setup.front);
+            let handler = move |connection| front.load_full().serve(connection);
+            let ListenerLimits { gate, times } = limits.clone();
+            let (shutdown, stats) = (shutdown.clone(), stats.clone());
             running.spawn(listener::serve(
-                listener, gate, limits, shutdown, stats, handler,
+                listener, gate, times, shutdown, stats, handler,
             ));
         }
         Ok(Self {
@@ -150,8 +100,18 @@ impl Pool {
             registry,
             trigger,
             listeners: running,
-            _keepers: keepers,
+            setup,
+            _tending: tending,
         })
+    }
+
+    /// Goes by `config` from now on, except for the addresses it listens on. Exchanges that run end
+    /// as they began. What was known of sources that stay is still known.
+    ///
+    /// # Errors
+    /// If the sources make no pool; nothing has changed then.
+    pub fn reload(&mut self, config: Config) -> Result<(), RosterError> {
+        self.setup.reload(config)
     }
 
     /// Where users connect to, in the order of the configuration, with the ports really used.
@@ -176,15 +136,41 @@ impl Pool {
     }
 }
 
+/// What holds for all connections of users.
+#[derive(Clone)]
+struct ListenerLimits {
+    gate: Gate,
+    times: Limits,
+}
+
+impl ListenerLimits {
+    fn of(config: &Config, registry: &Registry) -> Self {
+        let budget = config.key_exchange_timeout;
+        let connections = config.limits.connections(files::limit());
+        let limit = format!("{METRICS_PREFIX}_connections_limit");
+        let limit = registry.gauge(&limit, "Connections at the same time, at most.", &[]);
+        limit.set(connections as f64);
+        Self {
+            gate: Gate::with_prefix_limits(connections, config.limits.prefixes.clone()),
+            times: Limits {
+                first_byte: Some(config.limits.first_byte(budget)),
+                time_limit: budget,
+                grace: GRACE,
+                drain: DRAIN,
+            },
+        }
+    }
+}
+
 fn local_address(listener: &TcpListener) -> Option<SocketAddr> {
     listener.local_addr().ok()
 }
 
-fn pages(registry: Registry, sources: Arc<Sources>, shutdown: Shutdown) -> Pages {
+fn pages(registry: Registry, sources: Arc<Present>, shutdown: Shutdown) -> Pages {
     Pages::new(move || Ok(registry.render())).with_ready(move || {
         if shutdown.is_requested() {
             Err("stopping".to_owned())
-        } else if sources.directory().is_ready() {
+        } else if sources.get().directory().is_ready() {
             Ok(())
         } else {
             Err("no time source works".to_owned())

@@ -31,7 +31,7 @@ use crate::outcome::Outcome;
 use crate::selection::{Family, Geo, HostLabel, Location};
 use crate::sources::Sources;
 
-/// What serving users takes.
+/// What serving users takes; replaced as a whole.
 pub(crate) struct Front {
     /// What users see of TLS.
     pub(crate) tls: Arc<ServerConfig>,

@@ -13,29 +13,37 @@ use nts_proto::ke::token::AuthenticationToken;
 use crate::config::{SourceConfig, UpstreamConfig};
 use crate::cookies::CookieQuirks;
 use crate::directory::Directory;
-use crate::fleet::{Event, State};
+use crate::fleet::{Event, SourceKey, State};
 use crate::names::TooManyNames;
 use crate::round_trip::RoundTrip;
-use crate::selection::SourceIndex;
 use crate::upstream::{
     Board, Connection, Connector, Dialect, IdlePool, Means, OwnNames, Slots, UpstreamError,
 };
 
 /// A configured time source and its state.
+///
+/// When the configuration says something else about it there is another of these, which shares with
+/// the former one what is still true.
 pub(crate) struct Source {
     config: SourceConfig,
     means: Arc<Means>,
     place: Place,
     label: String,
-    connector: Connector,
+    connector: Arc<Connector>,
     /// What the source supports.
-    pub(crate) board: Board,
+    pub(crate) board: Arc<Board>,
     /// Connections that wait for a request.
-    pub(crate) idle: IdlePool,
+    pub(crate) idle: Arc<IdlePool>,
     /// The right to exchanges with it.
     pub(crate) slots: Slots,
     /// Where it may send users under the name policy `verified`.
-    pub(crate) own_names: OwnNames,
+    pub(crate) own_names: Arc<OwnNames>,
+    memory: Arc<Memory>,
+}
+
+/// What was seen of a source.
+#[derive(Default)]
+struct Memory {
     cookie_quirks: Mutex<Option<CookieQuirks>>,
     round_trip: RoundTrip,
 }
@@ -43,8 +51,8 @@ pub(crate) struct Source {
 /// Where a source stands among the others.
 #[derive(Clone)]
 pub(crate) struct Place {
-    /// Its position.
-    pub(crate) index: SourceIndex,
+    /// What it is known by.
+    pub(crate) key: SourceKey,
     /// What holds for all.
     pub(crate) directory: Arc<Directory>,
 }
@@ -52,26 +60,75 @@ pub(crate) struct Place {
 impl Source {
     /// A source of which nothing is known yet.
     pub(crate) fn new(config: SourceConfig, means: Arc<Means>, place: Place) -> Self {
-        let policy = &means.policy;
-        let concurrency = config.max_concurrency;
         let connector = Connector::new(&config, Arc::clone(&means));
         Self {
             label: config.id(),
-            own_names: connector.own_names(&config),
-            cookie_quirks: Mutex::default(),
-            connector,
-            board: Board::default(),
-            idle: IdlePool::new(
-                policy.idle_per_source,
-                policy.idle_timeout,
-                means.idle_share.clone(),
-            ),
-            slots: Slots::new(concurrency.unwrap_or(policy.source_concurrency)),
-            round_trip: RoundTrip::default(),
+            own_names: Arc::new(connector.own_names(&config)),
+            connector: Arc::new(connector),
+            board: Arc::default(),
+            idle: Arc::new(idle_pool(&means)),
+            slots: Slots::new(concurrency(&config, &means)),
+            memory: Arc::default(),
             config,
             means,
             place,
         }
+    }
+
+    /// The same source, of which `config` now says something else, or which is dealt with by other
+    /// `means`.
+    ///
+    /// With other means no connection of before is used again, and no TLS session resumed.
+    pub(crate) fn renewed(&self, config: SourceConfig, means: Arc<Means>) -> Self {
+        let same_means = Arc::ptr_eq(&self.means, &means);
+        let mut renewed = Self::new(config, means, self.place.clone());
+        renewed.board = Arc::clone(&self.board);
+        renewed.memory = Arc::clone(&self.memory);
+        if self.concurrency() == renewed.concurrency() {
+            renewed.slots = self.slots.clone();
+        }
+        if same_means && renewed.config.connects_like(&self.config) {
+            renewed.connector = Arc::clone(&self.connector);
+            renewed.own_names = Arc::clone(&self.own_names);
+            renewed.idle = Arc::clone(&self.idle);
+        }
+        if renewed.dialect() != self.dialect() {
+            renewed.board.contradicted();
+        }
+        renewed
+    }
+
+    /// What it is known by.
+    pub(crate) fn key(&self) -> SourceKey {
+        self.place.key
+    }
+
+    /// What the configuration says about it.
+    pub(crate) fn config(&self) -> &SourceConfig {
+        &self.config
+    }
+
+    /// How it is dealt with.
+    pub(crate) fn means(&self) -> &Arc<Means> {
+        &self.means
+    }
+
+    /// Says good-bye on all connections that `successor`, the same source, does not use.
+    pub(crate) fn part_from(&self, successor: &Self) {
+        if !Arc::ptr_eq(&self.idle, &successor.idle) {
+            self.leave();
+        }
+    }
+
+    /// Says good-bye on all connections that wait.
+    pub(crate) fn leave(&self) {
+        for connection in self.idle.clear() {
+            tokio::spawn(connection.close());
+        }
+    }
+
+    fn concurrency(&self) -> usize {
+        concurrency(&self.config, &self.means)
     }
 
     /// How all sources are dealt with.
@@ -106,17 +163,17 @@ impl Source {
 
     /// What is thought of it.
     pub(crate) fn state(&self) -> State {
-        self.place.directory.state(self.place.index)
+        self.place.directory.state(self.place.key)
     }
 
     /// The smoothed round-trip time, if it was ever measured.
     pub(crate) fn round_trip(&self) -> Option<Duration> {
-        self.round_trip.get()
+        self.memory.round_trip.get()
     }
 
     /// Takes one measured round trip into account.
     pub(crate) fn note_round_trip(&self, sample: Duration) {
-        self.round_trip.record(sample);
+        self.memory.round_trip.record(sample);
     }
 
     /// Opens a new connection. The caller limits the time.
@@ -136,8 +193,8 @@ impl Source {
 
     /// Replaces the names that the source itself lists.
     pub(crate) fn set_listed_names(&self, names: &[NtpServerName]) {
-        let Place { index, directory } = &self.place;
-        directory.set_listed_names(*index, names);
+        let Place { key, directory } = &self.place;
+        directory.set_listed_names(*key, names);
     }
 
     /// Remembers a name that the source put into an answer.
@@ -145,13 +202,13 @@ impl Source {
     /// # Errors
     /// If the source has too many names to be denied.
     pub(crate) fn note_name(&self, name: &NtpServerName) -> Result<(), TooManyNames> {
-        let Place { index, directory } = &self.place;
-        directory.note_name(*index, name)
+        let Place { key, directory } = &self.place;
+        directory.note_name(*key, name)
     }
 
     /// Takes note of the cookies in an answer, and warns when they become unusual.
     pub(crate) fn note_cookies(&self, quirks: CookieQuirks) {
-        let before = lock(&self.cookie_quirks).replace(quirks);
+        let before = lock(&self.memory.cookie_quirks).replace(quirks);
         if before != Some(quirks) && !quirks.is_none() {
             tracing::warn!(
                 source = self.label,
@@ -162,14 +219,25 @@ impl Source {
 
     /// In what its last cookies were unusual, if it has made any.
     pub(crate) fn cookie_quirks(&self) -> Option<CookieQuirks> {
-        *lock(&self.cookie_quirks)
+        *lock(&self.memory.cookie_quirks)
     }
 
     /// Takes note of what it did: what follows for its users is the business of all sources
     /// together.
     pub(crate) fn report(&self, event: Event) {
-        self.place.directory.report(self.place.index, event);
+        self.place.directory.report(self.place.key, event);
     }
+}
+
+fn idle_pool(means: &Means) -> IdlePool {
+    let policy = &means.policy;
+    let share = means.idle_share.clone();
+    IdlePool::new(policy.idle_per_source, policy.idle_timeout, share)
+}
+
+fn concurrency(config: &SourceConfig, means: &Means) -> usize {
+    let general = means.policy.source_concurrency;
+    config.max_concurrency.unwrap_or(general)
 }
 
 fn lock<T>(mutex: &Mutex<T>) -> std::sync::MutexGuard<'_, T> {

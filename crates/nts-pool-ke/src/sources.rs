@@ -1,22 +1,38 @@
 //! All sources of a pool together, how a user's candidates are drawn from them, and the one task
 //! that has done what their health asks for.
+//!
+//! A list of sources never changes: a reload makes another one that shares with it whoever stays.
 
-use std::sync::Arc;
+use std::collections::HashMap;
+use std::sync::{Arc, Mutex, PoisonError};
 
+use arc_swap::ArcSwap;
 use tokio::time::{Instant, sleep_until};
 
 use crate::config::SourceConfig;
-use crate::directory::Directory;
-use crate::fleet::HealthPolicy;
-use crate::selection::{Live, Offer, RosterError, SelectionPolicy, SourceIndex};
+use crate::directory::{Directory, Enrolment};
+use crate::fleet::{Arrival, HealthPolicy, SourceKey};
+use crate::roll::Roll;
+use crate::selection::{Live, Offer, RosterError, SelectionPolicy, Snapshot, SourceIndex};
 use crate::source::{Place, Source};
 use crate::upstream::Means;
 
-/// All sources of a pool.
+/// The sources of one configuration.
 pub(crate) struct Sources {
     all: Vec<Arc<Source>>,
+    positions: HashMap<SourceKey, usize>,
+    roll: Arc<Roll>,
     directory: Arc<Directory>,
-    attempts: usize,
+    means: Arc<Means>,
+}
+
+/// What a configuration says about all sources together.
+#[derive(Clone, Debug, Default)]
+pub(crate) struct Rules {
+    /// How a user's source is chosen.
+    pub(crate) selection: SelectionPolicy,
+    /// When a source is ejected, and what brings it back; how often it is checked is up to `means`.
+    pub(crate) health: HealthPolicy,
 }
 
 impl Sources {
@@ -27,26 +43,68 @@ impl Sources {
     pub(crate) fn new(
         configs: Vec<SourceConfig>,
         means: &Arc<Means>,
-        selection: SelectionPolicy,
-        health: HealthPolicy,
+        rules: Rules,
+    ) -> Result<Self, RosterError> {
+        let directory = Arc::new(Directory::new(rules.health.clone()));
+        Self::enrolled(configs, &[], Arrival::AtStart, directory, means, rules)
+    }
+
+    /// The sources that come after these. Whoever stays keeps what is known of him; these are of no
+    /// more use for new exchanges.
+    ///
+    /// # Errors
+    /// As [`Sources::new`]; nothing has changed then.
+    pub(crate) fn succeeded_by(
+        &self,
+        configs: Vec<SourceConfig>,
+        means: &Arc<Means>,
+        rules: Rules,
+    ) -> Result<Self, RosterError> {
+        let directory = Arc::clone(&self.directory);
+        Self::enrolled(configs, &self.all, Arrival::Later, directory, means, rules)
+    }
+
+    fn enrolled(
+        configs: Vec<SourceConfig>,
+        former: &[Arc<Source>],
+        arrival: Arrival,
+        directory: Arc<Directory>,
+        means: &Arc<Means>,
+        rules: Rules,
     ) -> Result<Self, RosterError> {
         let health = HealthPolicy {
             check_interval: means.policy.info_interval,
-            ..health
+            ..rules.health
         };
-        let directory = Arc::new(Directory::new(&configs, selection, health)?);
-        let all = (0..).map(SourceIndex::new).zip(configs);
-        let all = all.map(|(index, config)| {
-            let place = Place {
-                index,
-                directory: Arc::clone(&directory),
-            };
-            Arc::new(Source::new(config, Arc::clone(means), place))
+        let by_id: HashMap<_, _> = former.iter().map(|it| (it.label(), it)).collect();
+        let stays = |config: &SourceConfig| {
+            let same = by_id.get(config.id().as_str()).copied();
+            same.filter(|source| source.config().is_same_source(config))
+        };
+        let kept: Vec<_> = configs.iter().map(stays).collect();
+        let enrolments: Vec<_> = std::iter::zip(&configs, &kept)
+            .map(|(config, kept)| Enrolment {
+                config,
+                known: kept.map(|source| source.key()),
+            })
+            .collect();
+        let roll = directory.enrol(&enrolments, arrival, rules.selection, health)?;
+        let members = configs.into_iter().zip(kept).zip(roll.sources());
+        let all = members.map(|((config, kept), (_, key))| match kept {
+            Some(source) => renewed(source, config, means),
+            None => {
+                let directory = Arc::clone(&directory);
+                let place = Place { key, directory };
+                Arc::new(Source::new(config, Arc::clone(means), place))
+            }
         });
+        let all: Vec<_> = all.collect();
         Ok(Self {
-            all: all.collect(),
+            positions: std::iter::zip(all.iter().map(|it| it.key()), 0..).collect(),
+            all,
+            roll,
             directory,
-            attempts: means.policy.attempts,
+            means: Arc::clone(means),
         })
     }
 
@@ -60,26 +118,85 @@ impl Sources {
         self.all.get(index.get())
     }
 
+    /// The source of that key, if it is one of these.
+    fn find(&self, key: SourceKey) -> Option<&Arc<Source>> {
+        self.all.get(*self.positions.get(&key)?)
+    }
+
+    /// The present tables that users' sources are drawn from; an exchange takes them once.
+    pub(crate) fn snapshot(&self) -> Arc<Snapshot> {
+        self.roll.snapshot()
+    }
+
     /// How they stand.
     pub(crate) fn directory(&self) -> &Directory {
         &self.directory
     }
 
+    /// How they are dealt with.
+    pub(crate) fn means(&self) -> &Arc<Means> {
+        &self.means
+    }
+
     /// How many of them are tried for one user.
     pub(crate) fn attempts(&self) -> usize {
-        self.attempts
+        self.means.policy.attempts
+    }
+}
+
+/// The same source as `config` and `means` want it, which may be the very same.
+fn renewed(source: &Arc<Source>, config: SourceConfig, means: &Arc<Means>) -> Arc<Source> {
+    let same_means = Arc::ptr_eq(source.means(), means);
+    match same_means && source.config().is_asked_like(&config) {
+        true => Arc::clone(source),
+        false => Arc::new(source.renewed(config, Arc::clone(means))),
+    }
+}
+
+/// The sources that are in use now.
+pub(crate) struct Present {
+    sources: ArcSwap<Sources>,
+    /// Held while sources are replaced, or looked for by what the directory calls them.
+    replacing: Mutex<()>,
+}
+
+impl Present {
+    /// These, until they are replaced.
+    pub(crate) fn new(sources: Sources) -> Self {
+        Self {
+            sources: ArcSwap::from_pointee(sources),
+            replacing: Mutex::default(),
+        }
+    }
+
+    /// The sources that are in use now.
+    pub(crate) fn get(&self) -> Arc<Sources> {
+        self.sources.load_full()
+    }
+
+    /// Puts others in their place, which `succeed` makes of them.
+    ///
+    /// # Errors
+    /// That of `succeed`; nothing has changed then.
+    pub(crate) fn replace<E>(
+        &self,
+        succeed: impl FnOnce(&Sources) -> Result<Sources, E>,
+    ) -> Result<Arc<Sources>, E> {
+        let _replacing = self
+            .replacing
+            .lock()
+            .unwrap_or_else(PoisonError::into_inner);
+        let sources = Arc::new(succeed(&self.get())?);
+        self.sources.store(Arc::clone(&sources));
+        Ok(sources)
     }
 
     /// Has sources checked when it is time and makes new tables, for ever. Dropping the future ends
     /// it.
     pub(crate) async fn tend(self: Arc<Self>) {
+        let directory = Arc::clone(&self.get().directory);
         loop {
-            let (to_check, next) = self.directory.pass_time();
-            for source in to_check {
-                if let Some(source) = self.get(source) {
-                    source.board.check_is_due();
-                }
-            }
+            let next = self.pass_time(&directory);
             let wait = async {
                 match next {
                     Some(at) => sleep_until(at.into()).await,
@@ -88,9 +205,25 @@ impl Sources {
             };
             tokio::select! {
                 () = wait => {}
-                () = self.directory.news() => {}
+                () = directory.news() => {}
             }
         }
+    }
+
+    /// Does what is due; when to do so again.
+    fn pass_time(&self, directory: &Directory) -> Option<std::time::Instant> {
+        let _replacing = self
+            .replacing
+            .lock()
+            .unwrap_or_else(PoisonError::into_inner);
+        let (to_check, next) = directory.pass_time();
+        if !to_check.is_empty() {
+            let sources = self.get();
+            for source in to_check.into_iter().filter_map(|key| sources.find(key)) {
+                source.board.check_is_due();
+            }
+        }
+        next
     }
 }
 
@@ -110,7 +243,7 @@ pub(crate) struct View<'a> {
 
 impl Live for View<'_> {
     fn admits(&self, source: SourceIndex) -> bool {
-        self.sources.directory.admits(source)
+        self.sources.roll.admits(source)
     }
 
     fn can_serve(&self, source: SourceIndex) -> bool {

@@ -97,6 +97,31 @@ impl SourceConfig {
         self.domain.server_name.as_ref()
     }
 
+    /// Whether this is the same source as `other`: the same id, at the same place, with the same
+    /// token. Then what is known of one is true of the other.
+    pub(crate) fn is_same_source(&self, other: &Self) -> bool {
+        let same_token = match (&self.auth_token, &other.auth_token) {
+            (Some(ours), Some(theirs)) => ours.matches(theirs),
+            (None, None) => true,
+            _ => false,
+        };
+        let place = |it: &Self| (it.id(), it.domain().canonical(), it.port());
+        same_token && place(self) == place(other)
+    }
+
+    /// Whether there is no other way to its address, and it may name the same servers, as `other`,
+    /// the same source.
+    pub(crate) fn connects_like(&self, other: &Self) -> bool {
+        self.allow_private == other.allow_private && self.ntp_names == other.ntp_names
+    }
+
+    /// Whether `other`, the same source, differs in nothing but what selection is told.
+    pub(crate) fn is_asked_like(&self, other: &Self) -> bool {
+        let asked = |it: &Self| (it.dialect, it.max_concurrency, it.weight == 0);
+        let same_spelling = self.domain() == other.domain();
+        same_spelling && self.connects_like(other) && asked(self) == asked(other)
+    }
+
     /// The TCP port of its NTS-KE server.
     pub fn port(&self) -> u16 {
         self.port

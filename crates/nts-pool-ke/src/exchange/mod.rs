@@ -63,7 +63,7 @@ pub(crate) async fn run(
     budget: Budget,
     report: &mut Report,
 ) -> Result<KeyExchangeResponse, ExchangeError> {
-    let snapshot = sources.directory().snapshot();
+    let snapshot = sources.snapshot();
     let denied = request.denied.iter().map(NtpServerName::as_str);
     let denial = snapshot.names().deny(denied, snapshot.roster());
     let choice = snapshot.choose(User {

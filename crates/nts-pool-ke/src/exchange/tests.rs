@@ -151,7 +151,7 @@ async fn listed_names_can_be_denied_before_any_answer() {
     let mut request = ordinary_request();
     request.denied = vec!["ntp.a.test".parse().unwrap()];
     // The list comes a moment after the first check.
-    let snapshot = || pool.sources.directory().snapshot();
+    let snapshot = || pool.sources.snapshot();
     while snapshot().names().find("ntp.a.test").is_empty() {
         tokio::task::yield_now().await;
     }

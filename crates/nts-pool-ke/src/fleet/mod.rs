@@ -142,4 +142,11 @@ impl Fleet {
             wanted: 0,
         }
     }
+
+    /// Goes by other constants from now on. What has begun under the present ones, a ramp or an
+    /// ejection, ends as it would have.
+    pub fn set_policy(&mut self, policy: HealthPolicy) {
+        self.outage.set_policy(&policy);
+        self.policy = policy;
+    }
 }

@@ -47,6 +47,12 @@ impl Outage {
         }
     }
 
+    /// Goes by other constants from now on.
+    pub(super) fn set_policy(&mut self, policy: &HealthPolicy) {
+        self.window = policy.outage_window;
+        self.at_least = policy.outage_at_least;
+    }
+
     /// A source fails now, and did not before.
     pub(super) fn began_failing(&mut self, source: SourceKey, now: Instant) {
         self.began.push_back((now, source));

@@ -6,6 +6,7 @@ use nts_proto::code_points::{AeadAlgorithm, ErrorCode, ProtocolId};
 use nts_proto::ke::message::{Message, RESPONSE_LIMIT};
 use nts_proto::ke::negotiation::Negotiated;
 use nts_proto::ke::response::KeyExchangeResponse;
+use nts_service::tls;
 use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
 use tokio::net::TcpStream;
 use tokio_rustls::client::TlsStream;
@@ -23,6 +24,27 @@ use crate::testing::{
 const PLENTY: Duration = Duration::from_secs(20);
 const SHORT: Duration = Duration::from_secs(1);
 
+fn config(authority: &Authority, sources: Vec<SourceConfig>, timeout: Duration) -> Config {
+    let identity = authority.identity("127.0.0.1");
+    Config {
+        listen: vec!["127.0.0.1:0".parse().unwrap()],
+        sources: sources.into(),
+        selection: SelectionPolicy::default(),
+        health: HealthPolicy::default(),
+        geo: None,
+        upstream: UpstreamConfig::default(),
+        limits: LimitsConfig::default(),
+        key_exchange_timeout: timeout,
+        tls: TlsConfig {
+            upstream_identity: identity.clone(),
+            identity,
+            trust: authority.trust(),
+            files: TlsFiles::default(),
+        },
+        observability: ObservabilityConfig::default(),
+    }
+}
+
 /// A pool on a free port, and what its users need.
 struct Lab {
     authority: Authority,
@@ -31,25 +53,7 @@ struct Lab {
 
 impl Lab {
     fn start(authority: Authority, sources: Vec<SourceConfig>, timeout: Duration) -> Self {
-        let identity = authority.identity("127.0.0.1");
-        let config = Config {
-            listen: vec!["127.0.0.1:0".parse().unwrap()],
-            sources: sources.into(),
-            selection: SelectionPolicy::default(),
-            health: HealthPolicy::default(),
-            geo: None,
-            upstream: UpstreamConfig::default(),
-            limits: LimitsConfig::default(),
-            key_exchange_timeout: timeout,
-            tls: TlsConfig {
-                upstream_identity: identity.clone(),
-                identity,
-                trust: authority.trust(),
-                files: TlsFiles::default(),
-            },
-            observability: ObservabilityConfig::default(),
-        };
-        let pool = Pool::start(config).unwrap();
+        let pool = Pool::start(config(&authority, sources, timeout)).unwrap();
         Self { authority, pool }
     }
 
@@ -319,4 +323,32 @@ async fn the_metrics_page_has_every_outcome_from_the_start() {
     ] {
         assert!(page.lines().any(|it| it == line), "{line} not in\n{page}");
     }
+}
+
+#[tokio::test]
+async fn a_reload_takes_effect_at_once_and_keeps_what_is_known() {
+    const REQUEST: &str = "80010002000080040002000f80000000";
+    const ERROR_2: &str = "80020002000280000000";
+    let (mut lab, first) = lab_with(Script::default()).await;
+    lab.ask(&hex(REQUEST)).await;
+    let identity = lab.authority.identity("127.0.0.1");
+    let second = TestSource::start(&identity, Script::default()).await;
+    let config = |sources: Vec<SourceConfig>| config(&lab.authority, sources, PLENTY);
+    let (both, another, none) = (
+        config(vec![first.config(), second.config()]),
+        config(vec![second.config()]),
+        config(Vec::new()),
+    );
+    lab.pool.reload(both).unwrap();
+    let page = lab.pool.registry().render();
+    let known = format!("nts_pool_ke_source_state{{source=\"{}\"}} 1", first.address);
+    assert!(page.contains(&known), "{page}");
+    lab.pool.reload(another).unwrap();
+    let before = first.keys().len();
+    for _ in 0..5 {
+        lab.ask(&hex(REQUEST)).await;
+    }
+    assert_eq!((first.keys().len(), second.keys().len()), (before, 5));
+    lab.pool.reload(none).unwrap();
+    assert_eq!(lab.ask(&hex(REQUEST)).await, hex(ERROR_2));
 }

@@ -17,18 +17,19 @@ use super::Authority;
 use crate::budget::Budget;
 use crate::config::{SourceConfig, UpstreamConfig};
 use crate::exchange::Origin;
-use crate::fleet::HealthPolicy;
+use crate::keepers::Keepers;
 use crate::metrics::Metrics;
-use crate::selection::{Family, Location, SelectionPolicy};
+use crate::selection::{Family, Location};
 use crate::source::Source;
-use crate::sources::Sources;
-use crate::upstream::{Answer as Found, IdleShare, Means, Resolve, SystemResolver, keeper};
+use crate::sources::{Present, Rules, Sources};
+use crate::upstream::{Answer as Found, IdleShare, Means, Resolve, SystemResolver};
 
 /// Sources as the pool sees them, each with its keeper, and all of them tended. All end when
 /// dropped.
 pub(crate) struct TestPool {
     pub(crate) sources: Arc<Sources>,
-    _keepers: JoinSet<()>,
+    _keepers: Keepers,
+    _tending: JoinSet<()>,
 }
 
 impl TestPool {
@@ -45,16 +46,17 @@ impl TestPool {
     }
 
     pub(crate) fn with_means(sources: Vec<SourceConfig>, means: &Arc<Means>) -> Self {
-        let sources = untended(sources, means);
-        let metrics = Arc::new(Metrics::new(Default::default(), &sources));
-        let mut keepers = JoinSet::new();
-        for source in sources.all() {
-            keepers.spawn(keeper::keep(Arc::clone(source), Arc::clone(&metrics)));
-        }
-        keepers.spawn(Arc::clone(&sources).tend());
+        let present = Arc::new(Present::new(untended(sources, means)));
+        let metrics = Arc::new(Metrics::new(Default::default(), Arc::clone(&present)));
+        let mut keepers = Keepers::new(metrics);
+        let sources = present.get();
+        keepers.keep(&sources);
+        let mut tending = JoinSet::new();
+        tending.spawn(present.tend());
         Self {
             sources,
             _keepers: keepers,
+            _tending: tending,
         }
     }
 
@@ -74,9 +76,8 @@ impl TestPool {
 }
 
 /// Sources that nobody looks after.
-pub(crate) fn untended(sources: Vec<SourceConfig>, means: &Arc<Means>) -> Arc<Sources> {
-    let (selection, health) = (SelectionPolicy::default(), HealthPolicy::default());
-    Arc::new(Sources::new(sources, means, selection, health).unwrap())
+pub(crate) fn untended(sources: Vec<SourceConfig>, means: &Arc<Means>) -> Sources {
+    Sources::new(sources, means, Rules::default()).unwrap()
 }
 
 /// A user of IPv4 of whom nothing else is known.

@@ -6,6 +6,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use nts_proto::ke::negotiation::Capabilities;
+use tokio::sync::watch;
 use tokio::time::{Instant, sleep_until, timeout};
 
 use super::connection::Connection;
@@ -27,9 +28,11 @@ const NAMES_RETRY: Duration = Duration::from_secs(3600);
 /// For so long a dialect that was found out is not questioned, unless it stops working.
 const DIALECT_MEMORY: Duration = Duration::from_secs(24 * 3600);
 
-/// Looks after `source` for ever: checks it whenever its board says that a check is wanted. Dropping
-/// the future ends it.
-pub(crate) async fn keep(source: Arc<Source>, metrics: Arc<Metrics>) {
+/// Looks after a source for ever: checks it whenever its board says that a check is wanted. `present`
+/// is the source as it is configured now, and always has the same board. Dropping the future ends it.
+pub(crate) async fn keep(present: watch::Receiver<Arc<Source>>, metrics: Arc<Metrics>) {
+    let source = Arc::clone(&present.borrow());
+    let board = Arc::clone(&source.board);
     let mut keeper = Keeper {
         source,
         metrics,
@@ -40,8 +43,10 @@ pub(crate) async fn keep(source: Arc<Source>, metrics: Arc<Metrics>) {
     };
     let mut not_before = Instant::now();
     loop {
-        keeper.source.board.check_wanted().await;
+        board.check_wanted().await;
         sleep_until(not_before).await;
+        let source = Arc::clone(&present.borrow());
+        keeper.look_after(source);
         keeper.round().await;
         if keeper.failures > 0 {
             not_before = Instant::now() + REPEAT_AFTER;
@@ -70,6 +75,15 @@ struct Findings {
 }
 
 impl Keeper {
+    /// Goes on with the source as it is configured now.
+    fn look_after(&mut self, source: Arc<Source>) {
+        if !Arc::ptr_eq(&self.source, &source) {
+            self.source = source;
+            self.found = None;
+            self.names_due = Instant::now();
+        }
+    }
+
     /// One check, and everything that follows from it.
     async fn round(&mut self) {
         self.source.board.checking();

@@ -7,8 +7,8 @@ use std::sync::Arc;
 
 use tokio::sync::{OwnedSemaphorePermit, Semaphore};
 
-/// The slots of one source.
-#[derive(Debug)]
+/// The slots of one source. Clones are the same slots.
+#[derive(Clone, Debug)]
 pub(crate) struct Slots(Arc<Semaphore>);
 
 /// The right to one exchange with the source, until it is dropped.

@@ -23,7 +23,7 @@ impl ExportKeys for NoKeys {
 fn sources(count: u16) -> Arc<Sources> {
     let source = |port| SourceConfig::new("127.0.0.1", port).unwrap();
     let means = means(&Authority::new(), UpstreamConfig::default());
-    untended((1..=count).map(source).collect(), &means)
+    Arc::new(untended((1..=count).map(source).collect(), &means))
 }
 
 /// Fails as many checks as it takes.
@@ -45,7 +45,7 @@ impl Ground {
     fn new(sources: &Arc<Sources>) -> Self {
         Self {
             request: ordinary_request(),
-            snapshot: sources.directory().snapshot(),
+            snapshot: sources.snapshot(),
             sources: Arc::clone(sources),
             denial: Denial::default(),
         }

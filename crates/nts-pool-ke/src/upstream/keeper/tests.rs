@@ -234,9 +234,11 @@ async fn a_source_that_waits_for_its_first_check_is_checked_when_a_user_comes() 
     let source = TestSource::start(&identity, Script::default()).await;
     let means = means(&authority, UpstreamConfig::default());
     let sources = untended(vec![source.config()], &means);
-    let metrics = Arc::new(Metrics::new(Default::default(), &sources));
-    let kept = &sources.all()[0];
-    let keeper = tokio::spawn(keep(Arc::clone(kept), metrics));
+    let kept = Arc::clone(&sources.all()[0]);
+    let (_present, present) = watch::channel(Arc::clone(&kept));
+    let all = Arc::new(crate::sources::Present::new(sources));
+    let metrics = Arc::new(Metrics::new(Default::default(), all));
+    let keeper = tokio::spawn(keep(present, metrics));
     assert!(kept.board.known(Instant::now()).is_none());
     assert!(kept.board.learn().await.is_ok());
     keeper.abort();
