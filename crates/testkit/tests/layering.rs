@@ -40,7 +40,7 @@ const PURE: &[(&str, &[&str])] = &[
             "zeroize",
         ],
     ),
-    ("ntp-sync", &["thiserror"]),
+    ("ntp-sync", &["libm", "thiserror"]),
 ];
 
 fn root() -> PathBuf {
