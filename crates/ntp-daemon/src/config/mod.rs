@@ -27,7 +27,7 @@ pub use ke_server::{KeAuthorization, KeServerConfig};
 pub use keyset::KeysetConfig;
 pub use notices::Notice;
 pub use observability::ObservabilityConfig;
-pub use server::{AcceptedVersions, FilterAction, FilterList, ServerConfig};
+pub use server::{AcceptedVersions, FilterAction, FilterList, RateKiss, ServerConfig};
 pub use source::{PollLimits, RemoteAddress, SourceConfig, SourceMode};
 pub use synchronization::{ReferenceId, SynchronizationConfig};
 pub use thresholds::StepThreshold;

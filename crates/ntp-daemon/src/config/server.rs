@@ -12,16 +12,26 @@ use serde::Deserialize;
 const MAX_CACHE_SIZE: usize = 1 << 24;
 /// Greatest `rate-limiting-cutoff-ms`.
 const MAX_CUTOFF: Duration = Duration::from_secs(86_400);
+/// Greatest `threads`.
+const MAX_THREADS: usize = 256;
+/// `rate-limiting-burst` when it is not set.
+const DEFAULT_BURST: u16 = 8;
 
 /// One `[[server]]`: a UDP socket that answers NTP.
 #[derive(Clone, Debug)]
 pub struct ServerConfig {
     /// Where to listen.
     pub listen: SocketAddr,
+    /// Threads that serve, each with a socket of its own; 0 is one per core, up to 8.
+    pub threads: usize,
     /// Number of addresses the rate limiter remembers; 0 turns it off.
     pub rate_limiting_cache_size: usize,
     /// Time after which an address that asked may ask once more; 0 turns the limiter off.
     pub rate_limiting_cutoff: Duration,
+    /// What an address may ask at once.
+    pub rate_limiting_burst: u16,
+    /// Whether an address that asks too often is told so.
+    pub rate_limiting_kiss: RateKiss,
     /// If present: who may ask, and what happens to all others.
     pub allowlist: Option<FilterList>,
     /// If present: who may not ask; looked at before `allowlist`.
@@ -38,8 +48,11 @@ impl ServerConfig {
     pub fn new(listen: SocketAddr) -> Self {
         Self {
             listen,
+            threads: 1,
             rate_limiting_cache_size: 0,
             rate_limiting_cutoff: Duration::ZERO,
+            rate_limiting_burst: DEFAULT_BURST,
+            rate_limiting_kiss: RateKiss::default(),
             allowlist: None,
             denylist: None,
             require_nts: None,
@@ -65,6 +78,19 @@ pub enum FilterAction {
     Ignore,
     /// A kiss packet `DENY`.
     Deny,
+}
+
+/// `rate-limiting-kiss`: who is told that it asks too often, by the kiss code RATE.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum RateKiss {
+    /// Nobody: it gets no answer.
+    #[default]
+    Never,
+    /// Whose request is authenticated by NTS.
+    Nts,
+    /// Everybody, by an answer that whoever forges an address can provoke.
+    Always,
 }
 
 /// `accept-ntp-versions` of a server.
@@ -109,6 +135,7 @@ pub(super) fn read_listen(
 
 fn read(section: &Section<'_>, taken: &mut HashSet<SocketAddr>) -> Option<ServerConfig> {
     let listen = read_listen(section, taken);
+    let threads = section.number("threads", 1, 0..=MAX_THREADS, "");
     let size = section.number(
         "rate-limiting-cache-size",
         0,
@@ -117,6 +144,8 @@ fn read(section: &Section<'_>, taken: &mut HashSet<SocketAddr>) -> Option<Server
     );
     let range = Duration::ZERO..=MAX_CUTOFF;
     let cutoff = section.milliseconds("rate-limiting-cutoff-ms", Duration::ZERO, range);
+    let burst = section.number("rate-limiting-burst", DEFAULT_BURST, 1..=1000, "requests");
+    let kiss = section.or("rate-limiting-kiss", RateKiss::default());
     warn_about_half_a_limit(section, size, cutoff);
     let allowlist = read_filter(section, "allowlist");
     let denylist = read_filter(section, "denylist");
@@ -126,8 +155,11 @@ fn read(section: &Section<'_>, taken: &mut HashSet<SocketAddr>) -> Option<Server
     let accept_ntp_versions = read_versions(section);
     Some(ServerConfig {
         listen: listen?,
+        threads,
         rate_limiting_cache_size: size,
         rate_limiting_cutoff: cutoff,
+        rate_limiting_burst: burst,
+        rate_limiting_kiss: kiss,
         allowlist,
         denylist,
         require_nts,

@@ -3,7 +3,31 @@
 use nts_service::listener::{self, LimitReason};
 use nts_service::telemetry::metrics::Counter;
 
-use crate::server::counters;
+macro_rules! counters {
+    ($(#[$outer:meta])* $counters:ident, $(#[$inner:meta])* $snapshot:ident {
+        $($(#[$doc:meta])* $name:ident,)*
+    }) => {
+        $(#[$outer])*
+        #[derive(Debug, Default)]
+        pub struct $counters {
+            $($(#[$doc])* pub $name: Counter,)*
+        }
+
+        impl $counters {
+            /// The values now; each is exact, together they are not one moment.
+            #[must_use]
+            pub fn snapshot(&self) -> $snapshot {
+                $snapshot { $($name: self.$name.get(),)* }
+            }
+        }
+
+        $(#[$inner])*
+        #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+        pub struct $snapshot {
+            $($(#[$doc])* pub $name: u64,)*
+        }
+    };
+}
 
 counters! {
     /// What one `[[nts-ke-server]]` did.

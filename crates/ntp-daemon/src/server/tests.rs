@@ -14,7 +14,7 @@ use nts_proto::time::{NtpDuration, NtpTimestamp};
 
 use super::*;
 use crate::clock::reading;
-use crate::config::{FilterAction, FilterList, KeysetConfig, SynchronizationConfig};
+use crate::config::{FilterAction, FilterList, KeysetConfig, RateKiss, SynchronizationConfig};
 
 const LOOPBACK: &str = "127.0.0.1:0";
 const TRANSMIT: u64 = 0x0123_4567_89ab_cdef;
@@ -59,6 +59,10 @@ impl Lab {
 
     fn ask(&self, request: &[u8]) -> Vec<u8> {
         self.client.send(request).unwrap();
+        self.read()
+    }
+
+    fn read(&self) -> Vec<u8> {
         let mut buffer = [0; 2048];
         let length = self.client.recv(&mut buffer).unwrap();
         buffer[..length].to_vec()
@@ -295,6 +299,109 @@ fn who_asks_too_often_gets_fewer_answers() {
         counted.nts_rate_limited_packets
     );
     assert_eq!(counted.nts_received_packets, counted.received_packets);
+}
+
+/// What comes back for 40 requests beyond the burst, of which a quarter leaks through.
+fn beyond_the_burst(kiss: RateKiss, with_nts: bool) -> (Vec<Vec<u8>>, StatsSnapshot) {
+    let lab = Lab::new(|config| {
+        config.rate_limiting_cache_size = 16;
+        config.rate_limiting_cutoff = Duration::from_secs(3600);
+        config.rate_limiting_burst = 2;
+        config.rate_limiting_kiss = kiss;
+    });
+    let request = match with_nts {
+        true => lab.session().request(),
+        false => plain(),
+    };
+    for _ in 0..2 {
+        assert_eq!(header(&lab.ask(&request)).stratum, 1);
+    }
+    for _ in 0..40 {
+        lab.client.send(&request).unwrap();
+    }
+    let counted = loop {
+        let counted = lab.counted();
+        if counted.accepted_packets + counted.rate_limited_packets == 42 {
+            break counted;
+        }
+        std::thread::yield_now();
+    };
+    let kisses = match kiss {
+        RateKiss::Never => 0,
+        RateKiss::Nts => counted.nts_rate_limited_packets,
+        RateKiss::Always => counted.rate_limited_packets,
+    };
+    let said = counted.accepted_packets - 2 + kisses;
+    ((0..said).map(|_| lab.read()).collect(), counted)
+}
+
+#[test]
+fn a_rate_kiss_is_said_to_whom_it_is_configured() {
+    for (kiss, with_nts, expected) in [
+        (RateKiss::Never, false, false),
+        (RateKiss::Never, true, false),
+        (RateKiss::Nts, false, false),
+        (RateKiss::Nts, true, true),
+        (RateKiss::Always, false, true),
+        (RateKiss::Always, true, true),
+    ] {
+        let (said, counted) = beyond_the_burst(kiss, with_nts);
+        let is_kiss = |it: &&Vec<u8>| header(it).reference_id.to_bytes() == *b"RATE";
+        let kisses: Vec<_> = said.iter().filter(is_kiss).collect();
+        assert_eq!(!kisses.is_empty(), expected, "{kiss:?} {with_nts}");
+        for reply in kisses {
+            assert_eq!(reply[..2], [0xe4, 0]);
+            let sealed = Packet::parse(reply).unwrap().authenticator.is_some();
+            assert_eq!(sealed, with_nts);
+        }
+        assert!(counted.rate_limited_packets > 0);
+    }
+}
+
+#[test]
+fn a_network_gets_few_naks() {
+    let lab = Lab::new(|_| {});
+    let request = lab.session().request();
+    for _ in 0..8 {
+        lab.keys.rotate();
+    }
+    for _ in 0..32 {
+        assert_eq!(header(&lab.ask(&request)).reference_id.to_bytes(), *b"NTSN");
+    }
+    let mut limited = 0;
+    while limited == 0 {
+        lab.client.send(&request).unwrap();
+        limited = lab.counted().nts_nak_limited_packets;
+    }
+    let counted = lab.counted();
+    let all = counted.nts_nak_packets + counted.nts_nak_limited_packets;
+    assert_eq!(counted.nts_received_packets, all);
+    assert_eq!(counted.ignored_packets + counted.accepted_packets, 0);
+}
+
+#[test]
+fn threads_serve_together_and_count_together() {
+    let lab = Lab::new(|config| config.threads = 3);
+    let address = lab.server.local_address().unwrap();
+    for _ in 0..64 {
+        // A new port each time, so that the kernel picks among the sockets.
+        let client = UdpSocket::bind(LOOPBACK).unwrap();
+        client.connect(address).unwrap();
+        client
+            .set_read_timeout(Some(Duration::from_secs(5)))
+            .unwrap();
+        client.send(&plain()).unwrap();
+        let mut buffer = [0; 64];
+        assert_eq!(client.recv(&mut buffer).unwrap(), 48);
+    }
+    assert_eq!(lab.counted().accepted_packets, 64);
+    let shares: Vec<_> = (0..3)
+        .filter_map(|thread| lab.server.stats().shard(thread))
+        .map(stats::Shard::received)
+        .collect();
+    assert!(shares.iter().all(|it| (1..64).contains(it)), "{shares:?}");
+    drop(lab.server);
+    UdpSocket::bind(address).expect("all sockets are closed");
 }
 
 #[test]

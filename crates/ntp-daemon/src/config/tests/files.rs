@@ -41,6 +41,9 @@ fn every_key_of_a_plain_client_and_server() {
         listen = "[::]:123"
         rate-limiting-cache-size = 32
         rate-limiting-cutoff-ms = 1500
+        rate-limiting-burst = 20
+        rate-limiting-kiss = "nts"
+        threads = 0
         allowlist = { filter = ["192.168.1.1/24", "::/0"], action = "deny" }
         denylist = { filter = [], action = "ignore" }
         require-nts = "deny"
@@ -105,6 +108,9 @@ fn every_key_of_a_plain_client_and_server() {
     assert_eq!(server.listen.to_string(), "[::]:123");
     assert_eq!(server.rate_limiting_cache_size, 32);
     assert_eq!(server.rate_limiting_cutoff, Duration::from_millis(1500));
+    assert_eq!(server.rate_limiting_burst, 20);
+    assert_eq!(server.rate_limiting_kiss, RateKiss::Nts);
+    assert_eq!(server.threads, 0);
     let allow = server.allowlist.as_ref().unwrap();
     assert_eq!(format!("{:?}", allow.filter), "[192.168.1.1/24, ::/0]");
     assert_eq!(allow.action, FilterAction::Deny);
