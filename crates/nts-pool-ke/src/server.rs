@@ -38,7 +38,7 @@ pub(crate) struct Front {
     /// Where cookies come from.
     pub(crate) sources: Arc<Sources>,
     /// Where users are, by their addresses.
-    pub(crate) geo: Option<Geo>,
+    pub(crate) geo: Option<Arc<Geo>>,
     /// The time of one exchange.
     pub(crate) timeout: Duration,
     /// How long its TLS handshake may take.

@@ -126,7 +126,7 @@ fn front(config: Config, sources: Arc<Sources>, metrics: Arc<Metrics>) -> Front 
     Front {
         tls: tls::server_config(&config.tls.identity, ClientCertificates::Ignore),
         sources,
-        geo: config.geo.map(|database| database.geo),
+        geo: config.geo.and_then(|database| database.geo),
         timeout: budget,
         handshake_timeout: config.limits.handshake(budget),
         request_timeout: config.limits.request(budget),
@@ -137,7 +137,9 @@ fn front(config: Config, sources: Arc<Sources>, metrics: Arc<Metrics>) -> Front 
 /// Shows in metrics what there is now.
 fn note(config: &Config, certificates: &CertificateEnds, geo_loaded: &Gauge) {
     certificates.set(&config.tls);
-    geo_loaded.set(f64::from(u8::from(config.geo.is_some())));
+    geo_loaded.set(f64::from(u8::from(
+        config.geo.as_ref().is_some_and(|it| it.geo.is_some()),
+    )));
 }
 
 impl fmt::Debug for Setup {

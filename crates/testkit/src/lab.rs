@@ -9,7 +9,7 @@ use ntp_daemon::config::{
 use ntp_daemon::ke_server::KeStatsSnapshot;
 use ntp_daemon::server::StatsSnapshot;
 use ntp_daemon::time_source::TimeSource;
-use nts_pool_ke::config::{LimitsConfig, ObservabilityConfig, TlsConfig, TlsFiles, UpstreamConfig};
+use nts_pool_ke::config::{LimitsConfig, ObservabilityConfig, TlsConfig, UpstreamConfig};
 use nts_pool_ke::fleet::HealthPolicy;
 use nts_pool_ke::selection::SelectionPolicy;
 use nts_pool_ke::{Config as PoolConfig, Pool, SourceConfig};
@@ -148,7 +148,7 @@ impl Lab {
                 identity: self.authority.server(&[POOL_NAME, "127.0.0.1"]).identity(),
                 upstream_identity: self.pool_client.identity(),
                 trust: self.authority.trust(),
-                files: TlsFiles::default(),
+                files: None,
             },
             observability: ObservabilityConfig::default(),
         };

@@ -10,7 +10,7 @@ use nts_service::tls::TrustMode;
 use crate::fleet::HealthPolicy;
 use crate::selection::{AllDenied, Families, Groups, SelectionPolicy};
 
-use super::{Config, ObservabilityConfig, SourceConfig, TlsFiles, UpstreamConfig};
+use super::{Config, ObservabilityConfig, Pair, SourceConfig, TlsFiles, UpstreamConfig};
 
 /// TOML, except that secrets stand as `<redacted>`.
 impl fmt::Display for Config {
@@ -18,7 +18,9 @@ impl fmt::Display for Config {
         writeln!(f, "[nts-pool-ke-server]")?;
         let listen: Vec<_> = self.listen.iter().map(quoted).collect();
         writeln!(f, "listen = [{}]", listen.join(", "))?;
-        self.tls.files.fmt(f)?;
+        if let Some(files) = &self.tls.files {
+            files.fmt(f)?;
+        }
         let timeout = self.key_exchange_timeout.as_millis();
         writeln!(f, "key-exchange-timeout-ms = {timeout}")?;
         if let Some(database) = &self.geo {
@@ -42,25 +44,19 @@ impl fmt::Display for Config {
 
 impl fmt::Display for TlsFiles {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let mode = match self.certificate_authority_mode {
+        let mode = match *self.authorities.mode {
             TrustMode::Only => "only",
             TrustMode::System => "system",
             TrustMode::SystemAndFile => "system-and-file",
         };
         writeln!(f, "certificate-authority-mode = {}", quoted(mode))?;
-        if let Some(file) = &self.certificate_authority {
+        if let Some(file) = &self.authorities.file {
             writeln!(f, "certificate-authority-path = {}", path(file))?;
         }
-        writeln!(
-            f,
-            "certificate-chain-path = {}",
-            path(&self.certificate_chain)
-        )?;
-        writeln!(f, "private-key-path = {}", path(&self.private_key))?;
-        let (chain, key) = match &self.upstream {
-            Some((chain, key)) => (chain, key),
-            None => (&self.certificate_chain, &self.private_key),
-        };
+        let Pair { chain, key } = &self.front;
+        writeln!(f, "certificate-chain-path = {}", path(chain))?;
+        writeln!(f, "private-key-path = {}", path(key))?;
+        let Pair { chain, key } = self.upstream();
         writeln!(f, "upstream-certificate-chain-path = {}", path(chain))?;
         writeln!(f, "upstream-private-key-path = {}", path(key))
     }

@@ -4,6 +4,7 @@
 //! and belong together. Nothing here listens or connects.
 
 mod effective;
+mod geo;
 mod health;
 mod limits;
 mod selection;
@@ -11,23 +12,25 @@ mod source;
 mod sources;
 #[cfg(test)]
 mod tests;
+mod tls;
 mod upstream;
 
 use std::collections::HashSet;
 use std::net::SocketAddr;
-use std::path::{Path, PathBuf};
+use std::path::Path;
 use std::time::Duration;
 
-use nts_service::config::{self, ListenAddress, Loaded, Located, Problems, Section};
+use nts_service::config::{self, ListenAddress, Loaded, Problems, Section};
 use nts_service::telemetry::logging::{Format, Level};
-use nts_service::tls::{Identity, TrustAnchors, TrustMode};
 
 use crate::fleet::HealthPolicy;
-use crate::selection::{Geo, SelectionPolicy};
+use crate::selection::SelectionPolicy;
 
+pub use geo::GeoDatabase;
 pub use limits::LimitsConfig;
 pub use source::{MAX_WEIGHT, SourceConfig};
 pub use sources::{MAX_SOURCES, SourceList};
+pub use tls::{Authorities, Pair, TlsConfig, TlsFiles};
 pub use upstream::{NamePolicy, UpstreamConfig};
 
 const DEFAULT_TIMEOUT: Duration = Duration::from_millis(1000);
@@ -35,7 +38,7 @@ const SHORTEST_TIMEOUT: Duration = Duration::from_millis(100);
 const LONGEST_TIMEOUT: Duration = Duration::from_secs(60);
 
 /// Everything that the pool needs to run.
-#[derive(Debug)]
+#[derive(Clone, Debug)]
 pub struct Config {
     /// Where users connect to. Only a file may not say port 0, "any port": a library user may.
     pub listen: Vec<SocketAddr>,
@@ -58,43 +61,6 @@ pub struct Config {
     pub tls: TlsConfig,
     /// Logs and metrics.
     pub observability: ObservabilityConfig,
-}
-
-/// Whom the pool trusts, and what it shows of itself.
-#[derive(Debug)]
-pub struct TlsConfig {
-    /// What users see.
-    pub identity: Identity,
-    /// What sources see, if they ask.
-    pub upstream_identity: Identity,
-    /// Who vouches for sources.
-    pub trust: TrustAnchors,
-    /// Where all that was read from.
-    pub files: TlsFiles,
-}
-
-/// The files behind a [`TlsConfig`]; all empty if it did not come from files.
-#[derive(Debug, Default)]
-pub struct TlsFiles {
-    /// How the authority file and the system's authorities go together.
-    pub certificate_authority_mode: TrustMode,
-    /// Certificate authorities for sources.
-    pub certificate_authority: Option<PathBuf>,
-    /// The chain that users see.
-    pub certificate_chain: PathBuf,
-    /// Its key.
-    pub private_key: PathBuf,
-    /// Chain and key that sources see, if they are others than those for users.
-    pub upstream: Option<(PathBuf, PathBuf)>,
-}
-
-/// A geo database and where it was read from.
-#[derive(Debug)]
-pub struct GeoDatabase {
-    /// The file.
-    pub file: PathBuf,
-    /// Its content.
-    pub geo: Geo,
 }
 
 /// `[observability]`.
@@ -140,9 +106,9 @@ fn read(root: &Section<'_>) -> Option<Config> {
     let health = health.map(|section| health::read(&section));
     let server = root.required_section("nts-pool-ke-server")?;
     let listen = read_listen(&server);
-    let tls = read_tls(&server);
+    let tls = tls::read(&server);
     let sources = sources::read(&server);
-    let geo = read_geo(&server);
+    let geo = geo::read(&server);
     let key_exchange_timeout = server.milliseconds(
         "key-exchange-timeout-ms",
         DEFAULT_TIMEOUT,
@@ -172,22 +138,6 @@ fn read_observability(section: &Section<'_>) -> ObservabilityConfig {
     }
 }
 
-fn read_geo(server: &Section<'_>) -> Option<GeoDatabase> {
-    const KEY: &str = "geo-database-path";
-    let file = server.path(KEY)?;
-    let content = config::read_file(&file, server.problems())?;
-    match Geo::new(content) {
-        Ok(geo) => Some(GeoDatabase {
-            file: file.into_inner(),
-            geo,
-        }),
-        Err(error) => {
-            server.error(KEY, format!("{error}; fetch the database again"));
-            None
-        }
-    }
-}
-
 fn read_listen(server: &Section<'_>) -> Option<Vec<SocketAddr>> {
     const KEY: &str = "listen";
     if !server.has(KEY) {
@@ -209,89 +159,4 @@ fn read_listen(server: &Section<'_>) -> Option<Vec<SocketAddr>> {
         }
     }
     Some(addresses.iter().map(|address| address.get()).collect())
-}
-
-fn read_tls(server: &Section<'_>) -> Option<TlsConfig> {
-    let problems = server.problems();
-    let front = read_identity(server, "certificate-chain-path", "private-key-path", true);
-    let upstream = read_identity(
-        server,
-        "upstream-certificate-chain-path",
-        "upstream-private-key-path",
-        false,
-    );
-    let mode = server.or("certificate-authority-mode", TrustMode::default());
-    const AUTHORITY: &str = "certificate-authority-path";
-    let authority = match mode {
-        TrustMode::System => {
-            server.refuse(
-                AUTHORITY,
-                "not read with `certificate-authority-mode = \"system\"`; take it out, or write \
-                 \"system-and-file\"",
-            );
-            None
-        }
-        TrustMode::Only | TrustMode::SystemAndFile => Some(server.required_path(AUTHORITY)),
-    };
-    let place = server.place("certificate-authority-mode");
-    let trust = match &authority {
-        Some(None) => None,
-        Some(Some(file)) => TrustAnchors::load(mode, Some(file), &place, problems),
-        None => TrustAnchors::load(mode, None, &place, problems),
-    };
-    let front = front?;
-    let (upstream_identity, upstream_files) = match upstream {
-        Some(upstream) => (upstream.identity?, Some((upstream.chain, upstream.key))),
-        None => (front.identity.clone()?, None),
-    };
-    Some(TlsConfig {
-        identity: front.identity?,
-        upstream_identity,
-        trust: trust?,
-        files: TlsFiles {
-            certificate_authority_mode: mode,
-            certificate_authority: authority.flatten().map(Located::into_inner),
-            certificate_chain: front.chain,
-            private_key: front.key,
-            upstream: upstream_files,
-        },
-    })
-}
-
-/// A chain and a key that were named, and what they hold if they are good.
-struct IdentityFiles {
-    chain: PathBuf,
-    key: PathBuf,
-    identity: Option<Identity>,
-}
-
-/// Reports that the key `there` needs the key `missing`.
-fn half(server: &Section<'_>, there: &'static str, missing: &str) -> Option<IdentityFiles> {
-    let message = format!("does nothing without `{missing}`; write both or none");
-    server.refuse(there, message);
-    None
-}
-
-/// `None` if neither key of the configuration is there, or after the problem was reported.
-fn read_identity(
-    server: &Section<'_>,
-    chain_key: &'static str,
-    key_key: &'static str,
-    required: bool,
-) -> Option<IdentityFiles> {
-    match (server.has(chain_key), server.has(key_key)) {
-        _ if required => {}
-        (true, true) => {}
-        (false, false) => return None,
-        (true, false) => return half(server, chain_key, key_key),
-        (false, true) => return half(server, key_key, chain_key),
-    }
-    let chain = server.required_path(chain_key);
-    let key = server.required_path(key_key);
-    let (chain, key) = (chain?, key?);
-    Some(IdentityFiles {
-        identity: Identity::load(&chain, &key, server.problems()),
-        chain: chain.into_inner(),
-        key: key.into_inner(),
-    })
 }

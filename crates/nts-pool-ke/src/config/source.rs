@@ -5,7 +5,9 @@ use std::str::FromStr;
 
 use nts_proto::ke::name::NtpServerName;
 use nts_proto::ke::token::AuthenticationToken;
-use nts_service::config::{Address, Host, Port, Section, read_secret_file};
+use nts_service::config::{
+    Address, Host, Located, Place, Port, Problem, Problems, Section, read_secret_file,
+};
 use rustls_pki_types::ServerName;
 use zeroize::Zeroizing;
 
@@ -34,7 +36,7 @@ pub struct SourceConfig {
     /// The token by which the source knows this pool.
     pub auth_token: Option<AuthenticationToken>,
     /// The file that the token came from, if it came from one.
-    pub auth_token_path: Option<PathBuf>,
+    pub auth_token_path: Option<Located<PathBuf>>,
     /// Which record numbers the source understands.
     pub dialect: Dialect,
     /// Names of its time servers besides [`SourceConfig::domain`].
@@ -95,6 +97,18 @@ impl SourceConfig {
     /// The name that the source's certificate must be good for; `None` if no certificate can be.
     pub fn server_name(&self) -> Option<&ServerName<'static>> {
         self.domain.server_name.as_ref()
+    }
+
+    /// Reads the file again that its token came from, if it came from one; false after a problem was
+    /// reported.
+    pub(super) fn read_token_again(&mut self, problems: &Problems) -> bool {
+        let Some(file) = &self.auth_token_path else {
+            return true;
+        };
+        let token = token_in(file, problems);
+        let read = token.is_some();
+        self.auth_token = token.or(self.auth_token.take());
+        read
     }
 
     /// Whether this is the same source as `other`: the same id, at the same place, with the same
@@ -314,7 +328,7 @@ fn port_in(text: &str) -> Option<Port> {
 }
 
 /// The token itself or a file that holds it.
-fn read_token(section: &Section<'_>) -> (Option<AuthenticationToken>, Option<PathBuf>) {
+fn read_token(section: &Section<'_>) -> (Option<AuthenticationToken>, Option<Located<PathBuf>>) {
     const LITERAL: &str = "auth-token";
     const FILE: &str = "auth-token-path";
     let literal = section.secret(LITERAL);
@@ -327,44 +341,46 @@ fn read_token(section: &Section<'_>) -> (Option<AuthenticationToken>, Option<Pat
             );
             (None, None)
         }
-        (Some(literal), None) => (token(section, LITERAL, literal.expose().as_bytes()), None),
-        (None, Some(file)) => {
-            let octets = read_secret_file(&file, section.problems());
-            let token = octets.and_then(|octets: Zeroizing<Vec<u8>>| {
-                // An editor's line break at the end is no part of the token.
-                token(section, FILE, octets.trim_ascii())
-            });
-            (token, Some(file.into_inner()))
+        (Some(literal), None) => {
+            let report = |problem: &dyn Fn(Place) -> Problem| {
+                section.problems().push(problem(section.place(LITERAL)));
+            };
+            (token(literal.expose().as_bytes(), report), None)
         }
+        (None, Some(file)) => (token_in(&file, section.problems()), Some(file)),
         (None, None) => (None, None),
     }
 }
 
-fn token(section: &Section<'_>, key: &'static str, octets: &[u8]) -> Option<AuthenticationToken> {
+/// The token in a file; `None` after a problem was reported.
+fn token_in(file: &Located<PathBuf>, problems: &Problems) -> Option<AuthenticationToken> {
+    let octets: Zeroizing<Vec<u8>> = read_secret_file(file, problems)?;
+    let path = toml::Value::String(file.display().to_string()).to_string();
+    // An editor's line break at the end is no part of the token.
+    token(octets.trim_ascii(), |problem| {
+        problems.push(problem(file.place().clone()).with_value(path.clone()));
+    })
+}
+
+/// Hands what is wrong with the token to `report`, as something that needs a place.
+fn token(octets: &[u8], report: impl Fn(&dyn Fn(Place) -> Problem)) -> Option<AuthenticationToken> {
     const CURE: &str = "make one with `openssl rand -hex 32`";
-    match AuthenticationToken::new(octets) {
-        Ok(token) => {
-            if octets.iter().any(u8::is_ascii_control) {
-                section.warning(
-                    key,
-                    "the token has a line break or another control character in it, which is \
-                     hardly meant; write one token on one line",
-                );
-            }
-            if token.length() < SHORTEST_GOOD_TOKEN {
-                section.warning(
-                    key,
-                    format!(
-                        "a token of {} characters can be guessed; {CURE}",
-                        token.length()
-                    ),
-                );
-            }
-            Some(token)
-        }
+    let token = match AuthenticationToken::new(octets) {
+        Ok(token) => token,
         Err(error) => {
-            section.error(key, format!("{error}; {CURE}"));
-            None
+            report(&|place| Problem::error(place, format!("{error}; {CURE}")));
+            return None;
         }
+    };
+    if octets.iter().any(u8::is_ascii_control) {
+        const MESSAGE: &str = "the token has a line break or another control character in it, \
+                               which is hardly meant; write one token on one line";
+        report(&|place| Problem::warning(place, MESSAGE));
     }
+    let length = token.length();
+    if length < SHORTEST_GOOD_TOKEN {
+        let message = format!("a token of {length} characters can be guessed; {CURE}");
+        report(&|place| Problem::warning(place, message.clone()));
+    }
+    Some(token)
 }

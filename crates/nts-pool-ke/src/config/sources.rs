@@ -6,7 +6,7 @@
 use std::collections::HashMap;
 use std::path::PathBuf;
 
-use nts_service::config::{Located, Section, load_part};
+use nts_service::config::{Located, Problems, Section, load_part};
 
 use super::source::{self, MAX_WEIGHT, SourceConfig};
 
@@ -22,14 +22,36 @@ pub struct SourceList {
     /// The sources to choose from. Only a list from a file can be empty.
     pub sources: Vec<SourceConfig>,
     /// The file that they came from, if they came from one.
-    pub file: Option<PathBuf>,
+    pub file: Option<Located<PathBuf>>,
+    /// Whether that file may take most sources away at once while the pool runs.
+    pub allow_mass_removal: bool,
+}
+
+impl SourceList {
+    /// Reads the list from a file of its own. `None` after a problem was reported.
+    pub fn load(file: Located<PathBuf>, problems: &Problems) -> Option<Self> {
+        let mut list = load_part(&file, SERVERS, problems, |root| read_file(root, &file))?;
+        list.file = Some(file);
+        Some(list)
+    }
+
+    /// Reads again the files that these sources' tokens came from. `None` after a problem was
+    /// reported.
+    pub fn with_tokens_read_again(mut self, problems: &Problems) -> Option<Self> {
+        let read = self
+            .sources
+            .iter_mut()
+            .map(|it| it.read_token_again(problems));
+        let read: Vec<_> = read.collect();
+        read.into_iter().all(|read| read).then_some(self)
+    }
 }
 
 impl From<Vec<SourceConfig>> for SourceList {
     fn from(sources: Vec<SourceConfig>) -> Self {
         Self {
             sources,
-            file: None,
+            ..Self::default()
         }
     }
 }
@@ -42,15 +64,7 @@ pub(super) fn read(server: &Section<'_>) -> Option<SourceList> {
             server.error(FILE, message);
             read_inline(server).map(SourceList::from)
         }
-        (false, Some(file)) => {
-            let sources = load_part(&file, SERVERS, server.problems(), |root| {
-                read_file(root, &file)
-            })?;
-            Some(SourceList {
-                sources,
-                file: Some(file.into_inner()),
-            })
-        }
+        (false, Some(file)) => SourceList::load(file, server.problems()),
         (true, None) => read_inline(server).map(SourceList::from),
         (false, None) => {
             // After a bad path there is nothing more to say.
@@ -85,7 +99,8 @@ fn read_inline(server: &Section<'_>) -> Option<Vec<SourceConfig>> {
     Some(entries.enabled)
 }
 
-fn read_file(root: &Section<'_>, file: &Located<PathBuf>) -> Option<Vec<SourceConfig>> {
+fn read_file(root: &Section<'_>, file: &Located<PathBuf>) -> Option<SourceList> {
+    let allow_mass_removal = root.or("allow-mass-removal", false);
     if !root.has(SERVERS) {
         root.required::<String>(SERVERS);
         return None;
@@ -98,7 +113,11 @@ fn read_file(root: &Section<'_>, file: &Located<PathBuf>) -> Option<Vec<SourceCo
              give them weight",
         );
     }
-    Some(entries.enabled)
+    Some(SourceList {
+        sources: entries.enabled,
+        allow_mass_removal,
+        file: None,
+    })
 }
 
 /// The entries of a list.

@@ -3,6 +3,7 @@ mod sources;
 
 use std::fs::{self, Permissions};
 use std::os::unix::fs::PermissionsExt as _;
+use std::path::PathBuf;
 
 use tempfile::TempDir;
 
@@ -349,8 +350,29 @@ fn a_geo_database_is_read() {
     let database = concat!(env!("CARGO_MANIFEST_DIR"), "/testdata/geo.mmdb");
     let key = format!("geo-database-path = {database:?}\n");
     let config = files.parse(&with_sources(ONE_SOURCE, &key)).unwrap().value;
-    assert_eq!(config.geo.as_ref().unwrap().file, Path::new(database));
+    assert_eq!(*config.geo.as_ref().unwrap().file, Path::new(database));
+    assert!(config.geo.as_ref().unwrap().geo.is_some());
     assert!(config.to_string().contains(key.trim()));
+}
+
+#[test]
+fn without_a_good_geo_database_there_is_a_warning_and_no_geo() {
+    let files = Files::new();
+    for (file, fault) in [
+        ("end.pem", "not a sound database"),
+        ("missing.mmdb", "there is no file"),
+    ] {
+        let key = format!("geo-database-path = \"DIR/{file}\"\n");
+        let loaded = files.parse(&with_sources(ONE_SOURCE, &key)).unwrap();
+        let warnings = loaded.warnings.to_string();
+        assert!(warnings.starts_with("warning: "), "{warnings}");
+        assert!(warnings.contains(fault), "{warnings}");
+        assert!(
+            warnings.ends_with("nobody knows where users are"),
+            "{warnings}"
+        );
+        assert!(loaded.value.geo.unwrap().geo.is_none());
+    }
 }
 
 #[test]

@@ -12,9 +12,7 @@ use tokio::net::TcpStream;
 use tokio_rustls::client::TlsStream;
 
 use super::*;
-use crate::config::{
-    LimitsConfig, ObservabilityConfig, SourceConfig, TlsConfig, TlsFiles, UpstreamConfig,
-};
+use crate::config::{LimitsConfig, ObservabilityConfig, SourceConfig, TlsConfig, UpstreamConfig};
 use crate::fleet::HealthPolicy;
 use crate::selection::SelectionPolicy;
 use crate::testing::{
@@ -39,7 +37,7 @@ fn config(authority: &Authority, sources: Vec<SourceConfig>, timeout: Duration) 
             upstream_identity: identity.clone(),
             identity,
             trust: authority.trust(),
-            files: TlsFiles::default(),
+            files: None,
         },
         observability: ObservabilityConfig::default(),
     }

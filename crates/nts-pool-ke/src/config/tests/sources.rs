@@ -20,7 +20,10 @@ fn by_file(name: &str, content: &str) -> (Files, String) {
 fn shown(name: &str, content: &str) -> Vec<String> {
     let (files, text) = by_file(name, content);
     let config = files.parse(&text).unwrap().value;
-    assert_eq!(config.sources.file, Some(files.path(name)));
+    assert_eq!(
+        config.sources.file.map(|file| file.into_inner()),
+        Some(files.path(name))
+    );
     config
         .sources
         .sources
