@@ -14,6 +14,7 @@ pub mod files;
 pub mod ke_stream;
 pub mod listener;
 pub mod notify;
+pub mod proxy_protocol;
 pub mod quick_ack;
 pub mod runtime;
 pub mod shutdown;

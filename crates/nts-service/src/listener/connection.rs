@@ -6,6 +6,7 @@ use tokio::sync::watch;
 use tokio::time::Instant;
 
 use super::gate::Slot;
+use crate::proxy_protocol::Forwarded;
 use crate::quick_ack::QuickAckStream;
 use crate::shutdown::Shutdown;
 
@@ -14,10 +15,19 @@ use crate::shutdown::Shutdown;
 pub struct Connection {
     /// The stream, with TCP_NODELAY set, acknowledging at once.
     pub stream: QuickAckStream,
-    /// Who connected.
+    /// Who connected; behind a balancer the user whom it forwards, if it tells.
     pub peer: SocketAddr,
+    /// What the balancer in front says; `None` if there is none.
+    pub forwarded: Option<Forwarded>,
     /// What the connection may use.
     pub lease: Lease,
+}
+
+impl Connection {
+    /// Whether `peer` is a user's address, not that of a balancer which tells none.
+    pub fn is_from_user(&self) -> bool {
+        self.forwarded.as_ref().is_none_or(|it| it.user.is_some())
+    }
 }
 
 /// Time and slot of a connection. The slot is free again when the lease is dropped.
@@ -26,6 +36,7 @@ pub struct Lease {
     pub(super) deadline: watch::Sender<Instant>,
     pub(super) slot: Option<Slot>,
     pub(super) shutdown: Shutdown,
+    pub(super) cut: Shutdown,
 }
 
 impl Lease {
@@ -41,7 +52,21 @@ impl Lease {
         self.deadline.send_replace(deadline);
     }
 
-    /// Gives the slot, and the place in its network's count, back early: for connections that are counted elsewhere from here on.
+    /// The peer has sent something, but not yet what makes a user of him: until [`Lease::greeted`]
+    /// is called the connection, and its handler, may end to make room for another.
+    pub fn await_greeting(&mut self) {
+        if let Some(slot) = &mut self.slot {
+            slot.hesitate();
+        }
+    }
+
+    /// The peer has said what he wants, so he keeps his slot. False if it is gone already.
+    pub fn greeted(&mut self) -> bool {
+        self.slot.as_mut().is_none_or(Slot::heard)
+    }
+
+    /// Gives the slot, and the place in its network's count, back early: for connections that are
+    /// counted elsewhere from here on.
     pub fn release_slot(&mut self) {
         self.slot = None;
     }
@@ -49,5 +74,11 @@ impl Lease {
     /// Tells when the listener stops: an idle connection should then close at once.
     pub fn shutdown(&self) -> &Shutdown {
         &self.shutdown
+    }
+
+    /// Tells when the time to finish is over: the peer should be told that nothing will come. The
+    /// handler is ended [`Limits::grace`](super::Limits::grace) later.
+    pub fn cut_short(&self) -> &Shutdown {
+        &self.cut
     }
 }

@@ -147,6 +147,14 @@ impl<S: BuildHasher> PrefixTable<S> {
         }
     }
 
+    /// Other limits from now on; who has taken what stays known.
+    pub(super) fn set_limits(&mut self, limits: PrefixLimits) {
+        self.narrow = Allowance::new(&limits, 1);
+        self.wide_v4 = Allowance::new(&limits, 8);
+        self.wide_v6 = Allowance::new(&limits, 4);
+        self.exempt = limits.exempt;
+    }
+
     /// Counts a connection of `peer` at `now`, a time since any fixed moment, or says which limit
     /// stands against it. An attempt that fails for lack of places has used up its share of the
     /// rate, but only that of the narrow prefix if the narrow one is full.

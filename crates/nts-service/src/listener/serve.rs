@@ -7,44 +7,31 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use tokio::net::TcpStream;
-use tokio::sync::watch;
+use tokio::sync::{oneshot, watch};
 use tokio::task::{JoinError, JoinSet};
 use tokio::time::{Instant, sleep, sleep_until, timeout};
 
 use super::accept::{AcceptErrorClass, BackOff, Incoming};
 use super::connection::{Connection, Lease};
-use super::first_byte::{self, Silence};
-use super::gate::{Admitted, Gate, LimitReason, Slot};
+use super::gate::{Admitted, Gate};
+use super::limit::{LimitReason, Limits, LiveLimits};
+use super::opening::{self, Closed, Opened};
 use super::stats::Stats;
 use crate::quick_ack::QuickAckStream;
-use crate::shutdown::Shutdown;
+use crate::shutdown::{self, Shutdown, Trigger};
 use crate::telemetry::throttle::Throttle;
-
-/// How much time a listener grants.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct Limits {
-    /// How long a connection may be silent before it is closed, from accepting on. Its handler is
-    /// called after that. `None`: it is called at once, for protocols in which the server begins.
-    pub first_byte: Option<Duration>,
-    /// The time of one exchange, from accepting on.
-    pub time_limit: Duration,
-    /// A handler that still runs this long after its deadline is ended.
-    pub grace: Duration,
-    /// Once it is time to stop, running handlers have this long to finish.
-    pub drain: Duration,
-}
 
 /// Accepts connections and runs `handler` on each that `gate` lets in, in a task of its own, until
 /// `shutdown`. Others are closed at once: a fast failure lets the user's back-off work.
 ///
 /// Then nothing more is accepted except what the kernel has accepted already, and running
-/// handlers get [`Limits::drain`]; those that still run are ended. When this returns, no task is
-/// left. Dropping the future ends all handlers too. A handler that panics costs its own
+/// handlers get [`Limits::drain`]; those that still run are [cut short](Lease::cut_short), and ended
+/// after [`Limits::grace`]. When this returns, no task is left. Dropping the future ends all handlers too. A handler that panics costs its own
 /// connection only.
 pub async fn serve<I, H, F>(
     mut incoming: I,
     gate: Gate,
-    limits: Limits,
+    limits: impl Into<LiveLimits>,
     shutdown: Shutdown,
     stats: Stats,
     handler: H,
@@ -53,7 +40,7 @@ pub async fn serve<I, H, F>(
     H: Fn(Connection) -> F + Send + Sync + 'static,
     F: Future<Output = ()> + Send + 'static,
 {
-    let mut tasks = Tasks::new(gate, limits, shutdown.clone(), stats, handler);
+    let mut tasks = Tasks::new(gate, limits.into(), shutdown.clone(), stats, handler);
     let mut trouble = Trouble::new();
     loop {
         tokio::select! {
@@ -84,8 +71,9 @@ pub async fn serve<I, H, F>(
 /// The running handlers of one listener.
 struct Tasks<H> {
     gate: Gate,
-    limits: Limits,
+    limits: LiveLimits,
     shutdown: Shutdown,
+    cut: Trigger,
     stats: Stats,
     handler: Arc<H>,
     running: JoinSet<()>,
@@ -97,11 +85,12 @@ where
     H: Fn(Connection) -> F + Send + Sync + 'static,
     F: Future<Output = ()> + Send + 'static,
 {
-    fn new(gate: Gate, limits: Limits, shutdown: Shutdown, stats: Stats, handler: H) -> Self {
+    fn new(gate: Gate, limits: LiveLimits, shutdown: Shutdown, stats: Stats, handler: H) -> Self {
         Self {
             gate,
             limits,
             shutdown,
+            cut: shutdown::channel().0,
             stats,
             handler: Arc::new(handler),
             running: JoinSet::new(),
@@ -128,34 +117,27 @@ where
         if let Err(error) = stream.set_nodelay(true) {
             tracing::debug!(%error, "cannot set TCP_NODELAY");
         }
-        if self.limits.first_byte.is_none() {
+        let limits = self.limits.get();
+        if limits.first_byte.is_none() && !admitted.forwarded {
             admitted.slot.heard();
         }
-        let (handler, limits, stats) = (self.handler.clone(), self.limits, self.stats.clone());
-        let shutdown = self.shutdown.clone();
+        let newcomer = Newcomer {
+            stream,
+            peer,
+            accepted,
+            admitted,
+            limits,
+            shutdown: self.shutdown.clone(),
+            cut: self.cut.subscribe(),
+        };
+        let (handler, stats) = (self.handler.clone(), self.stats.clone());
         self.running.spawn(async move {
             let _open = stats.open.hold();
-            let Some(slot) = begin(&stream, admitted, accepted, limits, &stats).await else {
-                return;
-            };
-            let (deadline, moved) = watch::channel(accepted + limits.time_limit);
-            let connection = Connection {
-                stream: QuickAckStream::new(stream),
-                peer,
-                lease: Lease {
-                    deadline,
-                    slot: Some(slot),
-                    shutdown,
-                },
-            };
-            // The handler is called in here, so that a panic of its own stays in here too; and it is
-            // put on the heap, so that a silent connection does not cost what a handler does.
-            let handling = Box::pin(handler(connection));
-            if within_deadline(handling, moved, limits.grace)
-                .await
-                .is_err()
-            {
-                stats.overdue.increment();
+            match newcomer.serve(&*handler).await {
+                End::Over | End::Closed(Closed::Evicted) => {}
+                End::Overdue => stats.overdue.increment(),
+                End::Closed(Closed::Limited(reason)) => stats.limited(reason).increment(),
+                End::Closed(Closed::HealthCheck) => stats.health_checks.increment(),
             }
         });
     }
@@ -174,20 +156,26 @@ where
         }
     }
 
-    /// Lets handlers finish for a bounded time, then ends them.
+    /// Lets handlers finish for a bounded time, cuts them short, then ends them.
     async fn drain(&mut self) {
-        let time = self.limits.drain;
-        let finish = async {
-            while let Some(ended) = self.running.join_next().await {
-                self.note(ended);
-            }
-        };
-        if timeout(time, finish).await.is_err() {
-            tracing::info!(
-                connections = self.running.len(),
-                "ending connections that take too long"
-            );
+        let Limits { drain, grace, .. } = self.limits.get();
+        if timeout(drain, self.finish()).await.is_ok() {
+            return;
+        }
+        tracing::info!(
+            connections = self.running.len(),
+            "ending connections that take too long"
+        );
+        self.cut.fire();
+        if timeout(grace, self.finish()).await.is_err() {
             self.running.shutdown().await;
+        }
+    }
+
+    /// Waits until no handler runs.
+    async fn finish(&mut self) {
+        while let Some(ended) = self.running.join_next().await {
+            self.note(ended);
         }
     }
 
@@ -205,28 +193,71 @@ where
     }
 }
 
-/// Waits for the peer to begin, if it has to; `None` if the connection is to be closed instead.
-async fn begin(
-    stream: &TcpStream,
-    admitted: Admitted,
+/// A connection that was let in.
+struct Newcomer {
+    stream: TcpStream,
+    peer: SocketAddr,
     accepted: Instant,
+    admitted: Admitted,
     limits: Limits,
-    stats: &Stats,
-) -> Option<Slot> {
-    let Admitted {
-        mut slot, evicted, ..
-    } = admitted;
-    let Some(limit) = limits.first_byte else {
-        return Some(slot);
-    };
-    match first_byte::wait(stream, evicted, accepted + limit).await {
-        Ok(()) => slot.heard().then_some(slot),
-        // Counted with the connection that it made room for.
-        Err(Silence::Evicted) => None,
-        Err(Silence::TooLong) => {
-            stats.limited(LimitReason::FirstByte).increment();
-            None
+    shutdown: Shutdown,
+    cut: Shutdown,
+}
+
+/// How a connection ended.
+enum End {
+    /// Its handler has finished.
+    Over,
+    /// Its handler was ended because it took too long.
+    Overdue,
+    /// It was closed before it had a handler, or made room for another while it had.
+    Closed(Closed),
+}
+
+impl Newcomer {
+    async fn serve<H, F>(mut self, handler: &H) -> End
+    where
+        H: Fn(Connection) -> F,
+        F: Future<Output = ()>,
+    {
+        let limits = self.limits;
+        let opened = opening::open(&mut self.stream, self.admitted, self.accepted, limits).await;
+        let Opened {
+            slot,
+            evicted,
+            forwarded,
+        } = match opened {
+            Ok(opened) => opened,
+            Err(closed) => return End::Closed(closed),
+        };
+        let (deadline, moved) = watch::channel(self.accepted + limits.time_limit);
+        let user = forwarded.as_ref().and_then(|it| it.user);
+        let connection = Connection {
+            stream: QuickAckStream::new(self.stream),
+            peer: user.unwrap_or(self.peer),
+            forwarded,
+            lease: Lease {
+                deadline,
+                slot: Some(slot),
+                shutdown: self.shutdown,
+                cut: self.cut,
+            },
+        };
+        // The handler is called in here, so that a panic of its own stays in here too; and it is
+        // put on the heap, so that a silent connection does not cost what a handler does.
+        let handling = Box::pin(handler(connection));
+        tokio::select! {
+            biased;
+            end = within_deadline(handling, moved, limits.grace) => end,
+            () = told(evicted) => End::Closed(Closed::Evicted),
         }
+    }
+}
+
+/// Ends when the word comes; never if it can come no more.
+async fn told(word: oneshot::Receiver<()>) {
+    if word.await.is_err() {
+        std::future::pending().await
     }
 }
 
@@ -235,19 +266,17 @@ async fn within_deadline(
     mut handler: impl Future<Output = ()> + Unpin,
     mut deadline: watch::Receiver<Instant>,
     grace: Duration,
-) -> Result<(), Overdue> {
+) -> End {
     loop {
         let end = *deadline.borrow_and_update() + grace;
         tokio::select! {
             biased;
-            () = &mut handler => return Ok(()),
+            () = &mut handler => return End::Over,
             Ok(()) = deadline.changed() => {}
-            () = sleep_until(end) => return Err(Overdue),
+            () = sleep_until(end) => return End::Overdue,
         }
     }
 }
-
-struct Overdue;
 
 /// Failing accepts: how long to wait, and one line per minute about them.
 struct Trouble {

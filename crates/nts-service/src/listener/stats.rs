@@ -1,7 +1,7 @@
 //! What a listener counts.
 
 use super::accept::AcceptErrorClass;
-use super::gate::LimitReason;
+use super::limit::LimitReason;
 use crate::telemetry::metrics::{Counter, Gauge, Registry};
 
 /// What a listener counts.
@@ -17,8 +17,10 @@ pub struct Stats {
     pub overdue: Counter,
     /// Handlers that panicked.
     pub panicked: Counter,
+    /// Connections by which a balancer found out that we live.
+    pub health_checks: Counter,
     accept_errors: [Counter; 3],
-    limited: [Counter; 4],
+    limited: [Counter; 6],
 }
 
 impl Stats {
@@ -59,6 +61,11 @@ impl Stats {
                 "Connections ended by a defect of the program.",
                 &[],
             ),
+            health_checks: counter(
+                "proxy_health_checks_total",
+                "Connections by which a balancer found out that this server lives.",
+                &[],
+            ),
             accept_errors: AcceptErrorClass::ALL.map(accept_errors),
             limited: LimitReason::ALL.map(limited),
         }
@@ -67,12 +74,14 @@ impl Stats {
     /// Connections closed before they could say anything: refused, silent for too long, or silent
     /// when all slots were taken.
     pub fn limited(&self, reason: LimitReason) -> &Counter {
-        let [rate, concurrency, global, first_byte] = &self.limited;
+        let [rate, concurrency, global, first_byte, stranger, header] = &self.limited;
         match reason {
             LimitReason::PrefixRate => rate,
             LimitReason::PrefixConcurrency => concurrency,
             LimitReason::Global => global,
             LimitReason::FirstByte => first_byte,
+            LimitReason::Stranger => stranger,
+            LimitReason::ProxyHeader => header,
         }
     }
 

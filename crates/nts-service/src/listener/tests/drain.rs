@@ -1,0 +1,63 @@
+//! The end of a listener.
+
+use super::*;
+
+#[tokio::test]
+async fn who_takes_too_long_is_cut_short_and_has_the_grace_to_say_so() {
+    let (first, mut one) = pair().await;
+    let (second, mut two) = pair().await;
+    let (trigger, shutdown) = shutdown::channel();
+    let limits = Limits {
+        time_limit: Duration::from_secs(60),
+        ..LIMITS
+    };
+    let polite = std::sync::atomic::AtomicBool::new(true);
+    let handler = move |mut connection: Connection| {
+        let polite = polite.swap(false, SeqCst);
+        async move {
+            connection.lease.cut_short().requested().await;
+            if polite {
+                connection.stream.write_all(b"sorry").await.unwrap();
+            } else {
+                pending().await
+            }
+        }
+    };
+    tokio::time::pause();
+    let began = Instant::now();
+    trigger.fire();
+    let script = Script::of([Ok(first), Ok(second)]);
+    serve(script, gate(), limits, shutdown, stats(), handler).await;
+    let taken = limits.drain + limits.grace;
+    assert_eq!(began.elapsed().as_secs(), taken.as_secs());
+    let mut answers = (String::new(), String::new());
+    one.read_to_string(&mut answers.0).await.unwrap();
+    two.read_to_string(&mut answers.1).await.unwrap();
+    assert_eq!(answers, ("sorry".to_owned(), String::new()));
+}
+
+#[tokio::test]
+async fn limits_can_be_changed_while_serving() {
+    let (accepted, mut user) = pair().await;
+    let (trigger, shutdown) = shutdown::channel();
+    let live = LiveLimits::new(LIMITS);
+    live.set(Limits {
+        time_limit: Duration::from_secs(1),
+        ..LIMITS
+    });
+    tokio::time::pause();
+    let began = Instant::now();
+    let handler = |connection: Connection| async move {
+        let _held = connection;
+        pending().await
+    };
+    let script = Script::of([Ok(accepted)]);
+    let serving = serve(script, gate(), live, shutdown, stats(), handler);
+    let ended = async {
+        assert_eq!(user.read(&mut [0]).await.unwrap(), 0);
+        trigger.fire();
+        began.elapsed()
+    };
+    let ((), lived) = tokio::join!(serving, ended);
+    assert_eq!(lived.as_secs(), 2);
+}
