@@ -15,6 +15,7 @@ const NOTHING_IN_COMMON: &str = "nothing_in_common";
 const NO_SOURCE: &str = "no_source";
 const UPSTREAM_PRE_KEY: &str = "upstream_pre_key";
 const UPSTREAM_POST_KEY: &str = "upstream_post_key";
+const STOPPING: &str = "stopping";
 
 /// Why a user did not get cookies.
 #[derive(Debug, thiserror::Error)]
@@ -52,11 +53,14 @@ pub(crate) enum ExchangeError {
     /// The source failed after it was given the keys, so no other may be tried.
     #[error("time source failed after keys were sent: {0}")]
     AfterKeys(UpstreamError),
+    /// The pool ends before the exchange has.
+    #[error("the pool is stopping")]
+    Stopping,
 }
 
 impl ExchangeError {
     /// Every value of [`ExchangeError::label`].
-    pub(crate) const LABELS: [&'static str; 7] = [
+    pub(crate) const LABELS: [&'static str; 8] = [
         TLS,
         TIMEOUT,
         BAD_REQUEST,
@@ -64,6 +68,7 @@ impl ExchangeError {
         NO_SOURCE,
         UPSTREAM_PRE_KEY,
         UPSTREAM_POST_KEY,
+        STOPPING,
     ];
 
     /// What the user is told; `None` where nobody is left to be told.
@@ -77,7 +82,8 @@ impl ExchangeError {
             | Self::BeforeKeys(_)
             | Self::BeforeKeysTimeout
             | Self::Export
-            | Self::AfterKeys(_) => Some(Refusal::Error(ErrorCode::InternalServerError)),
+            | Self::AfterKeys(_)
+            | Self::Stopping => Some(Refusal::Error(ErrorCode::InternalServerError)),
         }
     }
 
@@ -91,6 +97,7 @@ impl ExchangeError {
             Self::NoSource => NO_SOURCE,
             Self::BeforeKeys(_) | Self::BeforeKeysTimeout => UPSTREAM_PRE_KEY,
             Self::AfterKeys(_) => UPSTREAM_POST_KEY,
+            Self::Stopping => STOPPING,
         }
     }
 }

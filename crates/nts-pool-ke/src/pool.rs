@@ -20,8 +20,6 @@ use crate::wall_clock::{self, SystemClock, WallClock};
 
 /// What may follow an exchange's deadline: the good-bye.
 const GRACE: Duration = Duration::from_millis(250);
-/// How long running exchanges may take to finish at the end.
-const DRAIN: Duration = Duration::from_secs(5);
 const METRICS_PREFIX: &str = "nts_pool_ke";
 
 /// A pool that serves users. Dropping it ends it at once; [`Pool::shutdown`] lets running
@@ -31,6 +29,10 @@ pub struct Pool {
     addresses: Vec<SocketAddr>,
     metrics_address: Option<SocketAddr>,
     registry: Registry,
+    /// Says that the end comes.
+    leaving: Trigger,
+    /// How long users are served after that.
+    leave: Duration,
     trigger: Trigger,
     listeners: JoinSet<()>,
     setup: Setup,
@@ -72,8 +74,10 @@ impl Pool {
         let metrics_address = metrics_listener.as_ref().and_then(local_address);
         let registry = Registry::new();
         let limits = ListenerLimits::of(&config, &registry);
+        let leave = config.shutdown.delay;
         let setup = Setup::new(config, &registry, Arc::clone(&clock))?;
         let (trigger, shutdown) = shutdown::channel();
+        let (leaving, leaves) = shutdown::channel();
 
         let mut tending = JoinSet::new();
         tending.spawn(Arc::clone(&setup.sources).tend());
@@ -81,7 +85,7 @@ impl Pool {
         let mut running = JoinSet::new();
         if let Some(listener) = metrics_listener {
             let sources = Arc::clone(&setup.sources);
-            let pages = pages(registry.clone(), sources, shutdown.clone());
+            let pages = pages(registry.clone(), sources, leaves);
             running.spawn(http::serve(listener, pages, shutdown.clone()));
         }
         let stats = Stats::new(&registry, METRICS_PREFIX);
@@ -98,6 +102,8 @@ impl Pool {
             addresses,
             metrics_address,
             registry,
+            leaving,
+            leave,
             trigger,
             listeners: running,
             setup,
@@ -129,8 +135,11 @@ impl Pool {
         &self.registry
     }
 
-    /// Stops accepting, lets running exchanges finish, and ends.
+    /// Says that the end comes, serves on for the configured delay, stops accepting, lets running
+    /// exchanges finish, and ends.
     pub async fn shutdown(mut self) {
+        self.leaving.fire();
+        tokio::time::sleep(self.leave).await;
         self.trigger.fire();
         while self.listeners.join_next().await.is_some() {}
     }
@@ -150,13 +159,15 @@ impl ListenerLimits {
         let limit = format!("{METRICS_PREFIX}_connections_limit");
         let limit = registry.gauge(&limit, "Connections at the same time, at most.", &[]);
         limit.set(connections as f64);
+        let gate = Gate::with_prefix_limits(connections, config.limits.prefixes.clone());
+        gate.set_proxy_protocol(config.proxy_protocol.clone());
         Self {
-            gate: Gate::with_prefix_limits(connections, config.limits.prefixes.clone()),
+            gate,
             times: Limits {
                 first_byte: Some(config.limits.first_byte(budget)),
                 time_limit: budget,
                 grace: GRACE,
-                drain: DRAIN,
+                drain: config.shutdown.timeout,
             },
         }
     }

@@ -3,7 +3,7 @@
 //! This is the one place that writes to users. Whatever happened, a user who can still be told is
 //! told, with exactly one message.
 
-use std::net::SocketAddr;
+use std::net::IpAddr;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -15,13 +15,13 @@ use nts_proto::ke::negotiation::Negotiated;
 use nts_proto::ke::request::{KeyExchangeRequest, Request};
 use nts_proto::ke::response::KeyExchangeResponse;
 use nts_service::ke_stream::{self, ReadError};
-use nts_service::listener::Connection;
+use nts_service::listener::{Connection, Lease};
 use nts_service::quick_ack::QuickAckStream;
 use nts_service::tls::{self, Alpn};
 use rustls::{ServerConfig, ServerConnection};
 use tokio::time::{Instant, timeout_at};
 use tokio_rustls::server::TlsStream;
-use tracing::Instrument as _;
+use tracing::{Instrument as _, Span};
 
 use crate::budget::Budget;
 use crate::error::ExchangeError;
@@ -52,22 +52,17 @@ pub(crate) struct Front {
 impl Front {
     /// Serves one user from accepting to good-bye.
     pub(crate) async fn serve(self: Arc<Self>, connection: Connection) {
-        let Connection {
-            stream,
-            peer,
-            lease,
-        } = connection;
-        let budget = Budget::new(lease.deadline(), self.timeout);
-        let xid = rand::random::<u64>();
-        let span = tracing::info_span!("exchange", xid = %format_args!("{xid:016x}"));
+        let span = span(&connection);
         async {
+            let budget = Budget::new(connection.lease.deadline(), self.timeout);
+            let family = Family::of(connection.peer.ip());
             let mut report = Report::default();
-            let (result, stream) = self.converse(stream, peer, budget, &mut report).await;
+            let (result, stream) = self.converse(connection, budget, &mut report).await;
             self.metrics.record(&Outcome {
                 result,
                 report,
                 total: budget.started().elapsed(),
-                family: Family::of(peer.ip()),
+                family,
             });
             if let Some(stream) = stream {
                 ke_stream::close(stream).await;
@@ -81,16 +76,24 @@ impl Front {
     /// something was written to it.
     async fn converse(
         &self,
-        stream: QuickAckStream,
-        peer: SocketAddr,
+        connection: Connection,
         budget: Budget,
         report: &mut Report,
     ) -> (Result<(), ExchangeError>, Option<TlsStream<QuickAckStream>>) {
-        let mut stream = match self.handshake(stream, budget, report).await {
+        let user = User::of(&connection);
+        let Connection {
+            stream, mut lease, ..
+        } = connection;
+        let handshake = self.handshake(stream, &mut lease, budget, report).await;
+        let mut stream = match handshake {
             Ok(stream) => stream,
             Err(error) => return (Err(error), None),
         };
-        let result = self.answer(&mut stream, peer, budget, report).await;
+        let result = tokio::select! {
+            biased;
+            result = self.answer(&mut stream, user, budget, report) => result,
+            () = lease.cut_short().requested() => Err(ExchangeError::Stopping),
+        };
         let message = match &result {
             Ok(response) => Some(response.encode()),
             Err(error) => error.answer().map(|refusal| refusal.encode()),
@@ -110,11 +113,16 @@ impl Front {
     async fn handshake(
         &self,
         stream: QuickAckStream,
+        lease: &mut Lease,
         budget: Budget,
         report: &mut Report,
     ) -> Result<TlsStream<QuickAckStream>, ExchangeError> {
         let begun = Instant::now();
-        let handshake = tls::accept(Arc::clone(&self.tls), Alpn::Required, stream);
+        lease.await_greeting();
+        let tls = Arc::clone(&self.tls);
+        let handshake = tls::accept_greeted(tls, Alpn::Required, stream, || {
+            lease.greeted();
+        });
         let until = budget.answer_by().min(begun + self.handshake_timeout);
         let stream = timeout_at(until, handshake)
             .await
@@ -127,7 +135,7 @@ impl Front {
     async fn answer(
         &self,
         stream: &mut TlsStream<QuickAckStream>,
-        peer: SocketAddr,
+        user: User,
         budget: Budget,
         report: &mut Report,
     ) -> Result<KeyExchangeResponse, ExchangeError> {
@@ -139,16 +147,46 @@ impl Front {
         report.phases.request = Some(begun.elapsed());
         let session = stream.get_ref().1;
         let exporter = UserSession(session);
-        let origin = self.origin(peer, session);
+        let origin = self.origin(user, session);
         exchange::run(&request, exporter, origin, &self.sources, budget, report).await
     }
 
-    fn origin(&self, peer: SocketAddr, session: &ServerConnection) -> Origin {
-        let geo = self.geo.as_ref();
+    fn origin(&self, user: User, session: &ServerConnection) -> Origin {
+        let geo = self.geo.as_ref().filter(|_| user.is_known);
         Origin {
-            family: Family::of(peer.ip()),
-            location: geo.map_or_else(Location::default, |geo| geo.locate(peer.ip())),
+            family: Family::of(user.address),
+            location: geo.map_or_else(Location::default, |geo| geo.locate(user.address)),
             label: session.server_name().and_then(HostLabel::of_host),
+        }
+    }
+}
+
+/// Where a user comes from.
+#[derive(Clone, Copy)]
+struct User {
+    address: IpAddr,
+    /// Whether that is his address, not that of a balancer which does not tell his.
+    is_known: bool,
+}
+
+impl User {
+    fn of(connection: &Connection) -> Self {
+        Self {
+            address: connection.peer.ip(),
+            is_known: connection.is_from_user(),
+        }
+    }
+}
+
+/// What all log lines about one connection have in common: the name that the balancer gave it, or
+/// a random one.
+fn span(connection: &Connection) -> Span {
+    let named = connection.forwarded.as_ref();
+    match named.and_then(|it| it.unique_id.as_ref()) {
+        Some(id) => tracing::info_span!("exchange", xid = %id),
+        None => {
+            let xid = rand::random::<u64>();
+            tracing::info_span!("exchange", xid = %format_args!("{xid:016x}"))
         }
     }
 }

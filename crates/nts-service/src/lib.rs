@@ -9,6 +9,7 @@
 //! the daemon).
 
 pub mod config;
+pub mod drain;
 pub mod exit;
 pub mod files;
 pub mod ke_stream;

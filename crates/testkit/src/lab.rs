@@ -15,6 +15,7 @@ use nts_pool_ke::selection::SelectionPolicy;
 use nts_pool_ke::{Config as PoolConfig, Pool, SourceConfig};
 use nts_proto::ke::token::AuthenticationToken;
 use nts_proto::keyset::storage;
+use nts_service::drain::Drain;
 use rustls_pki_types::CertificateDer;
 use tokio::runtime::{Builder, Runtime};
 
@@ -143,6 +144,8 @@ impl Lab {
             geo: None,
             upstream: UpstreamConfig::default(),
             limits: LimitsConfig::default(),
+            proxy_protocol: None,
+            shutdown: Drain::default(),
             key_exchange_timeout: POOL_TIMEOUT,
             tls: TlsConfig {
                 identity: self.authority.server(&[POOL_NAME, "127.0.0.1"]).identity(),

@@ -45,6 +45,11 @@ impl Answer {
     pub(super) fn bad_request() -> Self {
         Self::refuse(Refusal::Error(ErrorCode::BadRequest))
     }
+
+    /// The answer to a request that the end of the daemon leaves no time for.
+    pub(super) fn stopping() -> Self {
+        Self::refuse(INTERNAL_ERROR)
+    }
 }
 
 /// What an answer needs from the connection that the request came on.

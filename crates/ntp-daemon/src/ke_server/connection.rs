@@ -23,10 +23,16 @@ use super::long_lived::{Slot, idle_until};
 pub(super) async fn serve(shared: Arc<Shared>, connection: Connection) {
     let opened = Instant::now();
     let stats = &shared.stats;
-    let Connection { stream, lease, .. } = connection;
+    let Connection {
+        stream, mut lease, ..
+    } = connection;
     let config = Arc::clone(&shared.credentials.load().tls);
-    let handshake = tls::accept(config, Alpn::Required, stream);
-    let stream = match timeout_at(lease.deadline(), handshake).await {
+    let deadline = lease.deadline();
+    lease.await_greeting();
+    let handshake = tls::accept_greeted(config, Alpn::Required, stream, || {
+        lease.greeted();
+    });
+    let stream = match timeout_at(deadline, handshake).await {
         Ok(Ok(stream)) => stream,
         Ok(Err(error)) => {
             stats.failed_handshakes.increment();
@@ -68,16 +74,23 @@ impl Exchange<'_> {
     /// Reads one request and answers it; true if the connection goes on.
     async fn serve_one(&mut self) -> bool {
         let read = ke_stream::read_message(&mut self.stream, REQUEST_LIMIT);
-        let answer = match timeout_at(self.lease.deadline(), read).await {
-            Ok(Ok(message)) => self.answer(&message),
-            Ok(Err(ReadError::Malformed(error))) => {
+        let until = self.lease.deadline();
+        let read = tokio::select! {
+            biased;
+            read = timeout_at(until, read) => Some(read),
+            () = self.lease.cut_short().requested() => None,
+        };
+        let answer = match read {
+            None => Answer::stopping(),
+            Some(Ok(Ok(message))) => self.answer(&message),
+            Some(Ok(Err(ReadError::Malformed(error)))) => {
                 tracing::debug!(%error, "malformed NTS-KE request");
                 Answer::bad_request()
             }
             // The request is not, or not in time, complete (RFC 8915 §4.1.3). Who has sent half a
             // request and close_notify can still read.
-            Ok(Err(ReadError::Closed { received: 1.. })) | Err(_) => Answer::bad_request(),
-            Ok(Err(ReadError::Closed { .. } | ReadError::Io(_))) => {
+            Some(Ok(Err(ReadError::Closed { received: 1.. })) | Err(_)) => Answer::bad_request(),
+            Some(Ok(Err(ReadError::Closed { .. } | ReadError::Io(_)))) => {
                 self.shared.stats.abandoned_connections.increment();
                 return false;
             }

@@ -38,6 +38,10 @@ impl fmt::Display for Config {
         write_health(f, &self.health)?;
         self.upstream.fmt(f)?;
         self.limits.show(f, self.key_exchange_timeout)?;
+        if let Some(proxy_protocol) = &self.proxy_protocol {
+            writeln!(f, "{proxy_protocol}")?;
+        }
+        writeln!(f, "{}", self.shutdown)?;
         self.observability.fmt(f)
     }
 }

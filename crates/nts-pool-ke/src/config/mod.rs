@@ -21,6 +21,8 @@ use std::path::Path;
 use std::time::Duration;
 
 use nts_service::config::{self, ListenAddress, Loaded, Problems, Section};
+use nts_service::drain::Drain;
+use nts_service::proxy_protocol::{self, ProxyProtocol};
 use nts_service::telemetry::logging::{Format, Level};
 
 use crate::fleet::HealthPolicy;
@@ -55,6 +57,10 @@ pub struct Config {
     pub upstream: UpstreamConfig,
     /// What users may take.
     pub limits: LimitsConfig,
+    /// Which balancers users come through; `None`: they come by themselves.
+    pub proxy_protocol: Option<ProxyProtocol>,
+    /// How much time the pool's end takes.
+    pub shutdown: Drain,
     /// The time of one user's exchange, from accepting to the last octet.
     pub key_exchange_timeout: Duration,
     /// Certificates and keys.
@@ -100,6 +106,10 @@ fn read(root: &Section<'_>) -> Option<Config> {
     let upstream = upstream.map(|section| upstream::read(&section));
     let limits = root.section("limits");
     let limits = limits.map(|section| limits::read(&section));
+    let proxy_protocol = root.section("proxy-protocol");
+    let proxy_protocol = proxy_protocol.and_then(|section| proxy_protocol::read(&section));
+    let shutdown = root.section("shutdown");
+    let shutdown = shutdown.map(|section| Drain::read(&section));
     let selection = root.section("selection");
     let selection = selection.map(|section| selection::read(&section));
     let health = root.section("health");
@@ -122,6 +132,8 @@ fn read(root: &Section<'_>) -> Option<Config> {
         geo,
         upstream: upstream.unwrap_or_default(),
         limits: limits.unwrap_or_default(),
+        proxy_protocol,
+        shutdown: shutdown.unwrap_or_default(),
         key_exchange_timeout,
         tls: tls?,
         observability: observability.unwrap_or_default(),

@@ -182,6 +182,11 @@ name-policy = "verified"
 prefix-rate = 10
 exempt-prefixes = ["192.0.2.0/24", "2001:db8::/32"]
 handshake-timeout-ms = 2500
+[proxy-protocol]
+mode = "required"
+allow = ["192.0.2.1/32"]
+[shutdown]
+drain-delay-ms = 10000
 [observability]
 log-level = "debug"
 log-format = "json"
@@ -248,6 +253,14 @@ exempt-prefixes = ["192.0.2.0/24", "2001:db8::/32"]
 first-byte-timeout-ms = 2000
 handshake-timeout-ms = 2500
 request-timeout-ms = 5000
+
+[proxy-protocol]
+mode = "required"
+allow = ["192.0.2.1/32"]
+
+[shutdown]
+drain-delay-ms = 10000
+timeout-ms = 5000
 
 [observability]
 log-level = "debug"

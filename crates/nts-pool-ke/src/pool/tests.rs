@@ -1,11 +1,15 @@
 //! The pool as a user sees it: octets in, octets out, over real TLS.
 
+mod balancer;
+mod ending;
+
 use std::collections::HashSet;
 
 use nts_proto::code_points::{AeadAlgorithm, ErrorCode, ProtocolId};
 use nts_proto::ke::message::{Message, RESPONSE_LIMIT};
 use nts_proto::ke::negotiation::Negotiated;
 use nts_proto::ke::response::KeyExchangeResponse;
+use nts_service::drain::Drain;
 use nts_service::tls;
 use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
 use tokio::net::TcpStream;
@@ -32,6 +36,8 @@ fn config(authority: &Authority, sources: Vec<SourceConfig>, timeout: Duration) 
         geo: None,
         upstream: UpstreamConfig::default(),
         limits: LimitsConfig::default(),
+        proxy_protocol: None,
+        shutdown: Drain::default(),
         key_exchange_timeout: timeout,
         tls: TlsConfig {
             upstream_identity: identity.clone(),

@@ -1,5 +1,7 @@
 //! `[proxy-protocol]`, the same for all servers.
 
+use std::fmt;
+
 use ipnet::IpNet;
 use serde::Deserialize;
 
@@ -50,4 +52,15 @@ pub fn read(section: &Section<'_>) -> Option<ProxyProtocol> {
         Some(_) => {}
     }
     ProxyProtocol::from_networks(networks)
+}
+
+/// The section as it is in effect where the protocol is required.
+impl fmt::Display for ProxyProtocol {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        writeln!(f, "[proxy-protocol]")?;
+        writeln!(f, "mode = \"required\"")?;
+        let networks = self.networks().iter();
+        let networks: Vec<_> = networks.map(|it| format!("\"{it}\"")).collect();
+        writeln!(f, "allow = [{}]", networks.join(", "))
+    }
 }

@@ -232,6 +232,7 @@ fn the_section_is_off_unless_required() {
     let text = "[proxy-protocol]\nmode = 'required'\nallow = ['192.0.2.0/28', '2001:db8::1/128']";
     let proxy = section(text).unwrap().unwrap();
     assert_eq!(proxy.networks().len(), 2);
+    assert_eq!(section(&proxy.to_string()), Ok(Some(proxy)));
 }
 
 #[test]

@@ -25,7 +25,7 @@ pub use client::{client_config, connect};
 pub use explain::HandshakeError;
 pub use identity::{Identity, IdentityError, load_certificate};
 pub use live_identity::{LiveIdentity, Renewal};
-pub use server::{Alpn, ClientCertificates, accept, server_config};
+pub use server::{Alpn, ClientCertificates, accept, accept_greeted, server_config};
 pub use session::{ExportError, export_session_keys, peer_certificate, speaks_ntske};
 pub use trust::{TrustAnchors, TrustMode};
 

@@ -3,10 +3,10 @@
 use std::sync::Arc;
 
 use rustls::ServerConfig;
-use rustls::server::{NoClientAuth, NoServerSessionStorage};
+use rustls::server::{Acceptor, NoClientAuth, NoServerSessionStorage};
 use rustls::version::TLS13;
 use tokio::io::{AsyncRead, AsyncWrite};
-use tokio_rustls::TlsAcceptor;
+use tokio_rustls::LazyConfigAcceptor;
 use tokio_rustls::server::TlsStream;
 
 use super::ALPN;
@@ -74,7 +74,26 @@ pub async fn accept<S>(
 where
     S: AsyncRead + AsyncWrite + Unpin,
 {
-    let stream = TlsAcceptor::from(config).accept(stream).await?;
+    accept_greeted(config, alpn, stream, || ()).await
+}
+
+/// The same, and calls `greeted` once the client has said what it wants (its whole ClientHello is
+/// there), before anything is spent on the answer.
+///
+/// # Errors
+/// [`HandshakeError`].
+pub async fn accept_greeted<S>(
+    config: Arc<ServerConfig>,
+    alpn: Alpn,
+    stream: S,
+    greeted: impl FnOnce(),
+) -> Result<TlsStream<S>, HandshakeError>
+where
+    S: AsyncRead + AsyncWrite + Unpin,
+{
+    let hello = LazyConfigAcceptor::new(Acceptor::default(), stream).await?;
+    greeted();
+    let stream = hello.into_stream(config).await?;
     // A client that offers only other protocols has been refused by the library already.
     match alpn == Alpn::Optional || speaks_ntske(stream.get_ref().1) {
         true => Ok(stream),
