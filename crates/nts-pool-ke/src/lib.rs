@@ -7,7 +7,9 @@
 //! | module | job |
 //! | --- | --- |
 //! | `config` | the TOML file, checked |
+//! | `program` | configuration, log, signals |
 //! | `pool` | what runs, from start to shutdown |
+//! | `reload` | taking in what operators change |
 //! | `setup` | what a running pool goes by, replaced as a whole |
 //! | `server` | one user's connection |
 //! | `exchange` | the way from a request to an answer, and the rule about keys |
@@ -23,6 +25,8 @@
 pub mod config;
 pub mod fleet;
 pub mod pool;
+pub mod program;
+pub mod reload;
 pub mod selection;
 pub mod wall_clock;
 

@@ -111,6 +111,11 @@ impl Pool {
         })
     }
 
+    /// The configuration in effect.
+    pub fn config(&self) -> Config {
+        self.setup.config()
+    }
+
     /// Goes by `config` from now on, except for the addresses it listens on. Exchanges that run end
     /// as they began. What was known of sources that stay is still known.
     ///

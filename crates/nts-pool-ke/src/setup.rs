@@ -8,8 +8,8 @@ use std::sync::Arc;
 use arc_swap::ArcSwap;
 use nts_service::files;
 use nts_service::telemetry::metrics::{Gauge, Registry};
-use nts_service::tls::{self, ClientCertificates};
-use rustls::ClientConfig;
+use nts_service::tls::{self, ClientCertificates, LiveIdentity};
+use rustls::{ClientConfig, ServerConfig};
 
 use crate::config::{Config, SourceConfig};
 use crate::keepers::Keepers;
@@ -26,6 +26,11 @@ pub(crate) struct Setup {
     pub(crate) front: Arc<ArcSwap<Front>>,
     /// The sources that are in use now.
     pub(crate) sources: Arc<Present>,
+    /// The configuration in effect, without the list of sources: they have it.
+    config: Config,
+    /// What users see of TLS, and the certificate in it.
+    tls: Arc<ServerConfig>,
+    identity: LiveIdentity,
     keepers: Keepers,
     metrics: Arc<Metrics>,
     certificates: CertificateEnds,
@@ -58,23 +63,37 @@ impl Setup {
         let present = sources.get();
         let mut keepers = Keepers::new(Arc::clone(&metrics));
         keepers.keep(&present);
+        let identity = LiveIdentity::new(config.tls.identity.clone());
+        let tls = tls::server_config(identity.clone(), ClientCertificates::Ignore);
+        let front = front(&config, Arc::clone(&tls), present, Arc::clone(&metrics));
         let geo_loaded = registry.gauge(
             "nts_pool_ke_geo_loaded",
             "1 if it is known where users are.",
             &[],
         );
-        let certificates = CertificateEnds::new(registry, Arc::clone(&clock));
-        note(&config, &certificates, &geo_loaded);
-        let front = front(config, present, Arc::clone(&metrics));
-        Ok(Self {
+        let setup = Self {
             front: Arc::new(ArcSwap::from_pointee(front)),
             sources,
+            config,
+            tls,
+            identity,
             keepers,
             metrics,
-            certificates,
+            certificates: CertificateEnds::new(registry, Arc::clone(&clock)),
             geo_loaded,
             clock,
-        })
+        };
+        setup.show();
+        Ok(setup)
+    }
+
+    /// The configuration in effect.
+    pub(crate) fn config(&self) -> Config {
+        let mut config = self.config.clone();
+        let sources = self.sources.get();
+        let list = sources.all().iter().map(|it| it.config().clone());
+        config.sources.sources = list.collect();
+        config
     }
 
     /// Replaces all of it by what `config` says.
@@ -84,21 +103,57 @@ impl Setup {
     pub(crate) fn reload(&mut self, config: Config) -> Result<(), RosterError> {
         let (list, config) = part(config);
         let sources = self.sources.replace(|former| {
-            let means = Arc::new(Means {
-                policy: config.upstream.clone(),
-                exchange_timeout: config.key_exchange_timeout,
-                tls: towards_sources(&config, &self.clock),
-                idle_share: former.means().idle_share.clone(),
-                resolver: Arc::clone(&former.means().resolver),
-            });
+            let means = self.means(&config, former.means());
             former.succeeded_by(list, &means, rules(&config))
         })?;
-        note(&config, &self.certificates, &self.geo_loaded);
-        let front = front(config, Arc::clone(&sources), Arc::clone(&self.metrics));
+        if !config.tls.identity.is_same_as(&self.config.tls.identity) {
+            self.identity.replace(config.tls.identity.clone());
+        }
+        let (tls, metrics) = (Arc::clone(&self.tls), Arc::clone(&self.metrics));
+        let front = front(&config, tls, Arc::clone(&sources), metrics);
         self.front.store(Arc::new(front));
         self.keepers.keep(&sources);
+        self.config = config;
+        self.show();
         Ok(())
     }
+
+    /// How sources are dealt with under `config`: the very same as before if nothing in it has
+    /// changed, so that connections and TLS sessions stay in use.
+    fn means(&self, config: &Config, former: &Arc<Means>) -> Arc<Means> {
+        let (tls, before) = (&config.tls, &self.config.tls);
+        let same_tls = tls.trust.is_same_as(&before.trust)
+            && tls.upstream_identity.is_same_as(&before.upstream_identity);
+        let same_rules = config.upstream == former.policy
+            && config.key_exchange_timeout == former.exchange_timeout;
+        if same_tls && same_rules {
+            return Arc::clone(former);
+        }
+        Arc::new(Means {
+            policy: config.upstream.clone(),
+            exchange_timeout: config.key_exchange_timeout,
+            tls: match same_tls {
+                true => Arc::clone(&former.tls),
+                false => towards_sources(config, &self.clock),
+            },
+            idle_share: former.idle_share.clone(),
+            resolver: Arc::clone(&former.resolver),
+        })
+    }
+
+    /// Shows in metrics what there is now.
+    fn show(&self) {
+        self.certificates.set(&self.config.tls);
+        let geo = self.config.geo.as_ref();
+        let loaded = geo.is_some_and(|database| database.geo.is_some());
+        self.geo_loaded.set(f64::from(u8::from(loaded)));
+    }
+}
+
+/// The list of sources, and the rest.
+fn part(mut config: Config) -> (Vec<SourceConfig>, Config) {
+    let list = std::mem::take(&mut config.sources.sources);
+    (list, config)
 }
 
 /// TLS as sources see it.
@@ -108,12 +163,6 @@ fn towards_sources(config: &Config, clock: &Arc<dyn WallClock>) -> Arc<ClientCon
     tls
 }
 
-/// The list of sources, and the rest.
-fn part(mut config: Config) -> (Vec<SourceConfig>, Config) {
-    let list = std::mem::take(&mut config.sources.sources);
-    (list, config)
-}
-
 fn rules(config: &Config) -> Rules {
     Rules {
         selection: config.selection,
@@ -121,25 +170,25 @@ fn rules(config: &Config) -> Rules {
     }
 }
 
-fn front(config: Config, sources: Arc<Sources>, metrics: Arc<Metrics>) -> Front {
+fn front(
+    config: &Config,
+    tls: Arc<ServerConfig>,
+    sources: Arc<Sources>,
+    metrics: Arc<Metrics>,
+) -> Front {
     let budget = config.key_exchange_timeout;
     Front {
-        tls: tls::server_config(&config.tls.identity, ClientCertificates::Ignore),
+        tls,
         sources,
-        geo: config.geo.and_then(|database| database.geo),
+        geo: config
+            .geo
+            .as_ref()
+            .and_then(|database| database.geo.clone()),
         timeout: budget,
         handshake_timeout: config.limits.handshake(budget),
         request_timeout: config.limits.request(budget),
         metrics,
     }
-}
-
-/// Shows in metrics what there is now.
-fn note(config: &Config, certificates: &CertificateEnds, geo_loaded: &Gauge) {
-    certificates.set(&config.tls);
-    geo_loaded.set(f64::from(u8::from(
-        config.geo.as_ref().is_some_and(|it| it.geo.is_some()),
-    )));
 }
 
 impl fmt::Debug for Setup {

@@ -150,7 +150,7 @@ impl Identity {
     }
 
     /// Whether it is the same chain.
-    pub(super) fn is_same_as(&self, other: &Self) -> bool {
+    pub fn is_same_as(&self, other: &Self) -> bool {
         self.certified.cert == other.certified.cert
     }
 

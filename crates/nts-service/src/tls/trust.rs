@@ -33,6 +33,8 @@ pub enum TrustMode {
 #[derive(Clone)]
 pub struct TrustAnchors {
     verifier: Arc<dyn ServerCertVerifier>,
+    /// All of them; `None` if those of the system are among them.
+    authorities: Option<Arc<[CertificateDer<'static>]>>,
 }
 
 impl TrustAnchors {
@@ -69,6 +71,7 @@ impl TrustAnchors {
                 return None;
             }
         };
+        let all = (mode == TrustMode::Only).then(|| authorities.clone().into());
         let verifier = match mode {
             TrustMode::Only => file_verifier(authorities),
             TrustMode::System | TrustMode::SystemAndFile => system_verifier(authorities),
@@ -82,7 +85,10 @@ impl TrustAnchors {
                 problems.error(place, message);
             })
             .ok()
-            .map(|verifier| Self { verifier })
+            .map(|verifier| Self {
+                verifier,
+                authorities: all,
+            })
     }
 
     /// Trusts exactly these authorities.
@@ -92,8 +98,19 @@ impl TrustAnchors {
     pub fn only<'c>(
         authorities: impl IntoIterator<Item = CertificateDer<'c>>,
     ) -> Result<Self, rustls::Error> {
-        let verifier = file_verifier(authorities)?;
-        Ok(Self { verifier })
+        let authorities = authorities.into_iter().map(CertificateDer::into_owned);
+        let authorities: Arc<[_]> = authorities.collect();
+        Ok(Self {
+            verifier: file_verifier(authorities.iter().cloned())?,
+            authorities: Some(authorities),
+        })
+    }
+
+    /// Whether these are the same authorities. Nobody knows that of the system's if they were
+    /// loaded twice.
+    pub fn is_same_as(&self, other: &Self) -> bool {
+        let known = self.authorities.is_some() && self.authorities == other.authorities;
+        known || Arc::ptr_eq(&self.verifier, &other.verifier)
     }
 
     pub(super) fn verifier(&self) -> Arc<dyn ServerCertVerifier> {
