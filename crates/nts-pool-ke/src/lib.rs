@@ -31,7 +31,6 @@ pub mod selection;
 pub mod wall_clock;
 
 mod budget;
-mod cookies;
 mod directory;
 mod error;
 mod exchange;

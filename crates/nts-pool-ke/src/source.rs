@@ -7,11 +7,11 @@ use std::net::SocketAddr;
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
+use nts_proto::cookie_quirks::CookieQuirks;
 use nts_proto::ke::name::NtpServerName;
 use nts_proto::ke::token::AuthenticationToken;
 
 use crate::config::{SourceConfig, UpstreamConfig};
-use crate::cookies::CookieQuirks;
 use crate::directory::Directory;
 use crate::fleet::{Event, SourceKey, State};
 use crate::names::TooManyNames;

@@ -11,6 +11,7 @@
 //! | [`code_points`] | every number of the two protocols, with its source |
 //! | [`ke`] | NTS-KE: records, messages, requests, responses, negotiation, key export |
 //! | [`aead`], [`cookie`], [`keyset`] | what protects NTP packets and cookies |
+//! | [`cookie_quirks`] | what makes some users drop cookies |
 //! | [`ntp`] | NTPv4 packets and extension fields |
 //! | [`server`] | the stateless NTP server: request in, reply out |
 //! | [`association`] | the client's state machine for one time source |
@@ -23,6 +24,7 @@ pub mod aead;
 pub mod association;
 pub mod code_points;
 pub mod cookie;
+pub mod cookie_quirks;
 pub mod error;
 pub mod ke;
 pub mod keyset;

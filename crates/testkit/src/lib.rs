@@ -9,15 +9,18 @@
 pub mod authority;
 pub mod child_pool;
 pub mod deadline;
+pub mod diagnosis;
 pub mod faulty_source;
 pub mod lab;
 pub mod log;
 pub mod secrets;
 pub mod simulation;
+pub mod udp_path;
 pub mod user;
 pub mod wire;
 
 pub use authority::{CertificateAuthority, Credentials};
 pub use faulty_source::FaultySource;
 pub use lab::Lab;
+pub use udp_path::UdpPath;
 pub use user::User;

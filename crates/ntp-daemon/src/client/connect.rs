@@ -1,4 +1,4 @@
-//! Finding the way to a host: its addresses, and the first of them that takes a TCP connection.
+//! Finding the way to a host: the first of its addresses that takes a TCP connection.
 //!
 //! Addresses of both families are tried in turn, each new try 300 ms after the one before or at
 //! once when that one failed (in the manner of RFC 8305). What never happens here: a limit of time;
@@ -6,57 +6,13 @@
 
 use std::future::Future;
 use std::io;
-use std::net::{IpAddr, SocketAddr};
+use std::net::SocketAddr;
 use std::time::Duration;
 
 use tokio::task::JoinSet;
 
 /// Time that a connection gets before the next address is tried beside it.
 const STAGGER: Duration = Duration::from_millis(300);
-
-/// Greatest number of addresses of one name that are looked at.
-const MAX_ADDRESSES: usize = 32;
-
-/// Addresses of `host`, in the order in which the system prefers them; at least one.
-///
-/// # Errors
-/// If the name cannot be resolved or has no address.
-pub(super) async fn look_up(host: &str, port: u16) -> io::Result<Vec<SocketAddr>> {
-    let mut addresses = Vec::new();
-    for address in tokio::net::lookup_host((host, port)).await? {
-        if !addresses.contains(&address) && addresses.len() < MAX_ADDRESSES {
-            addresses.push(address);
-        }
-    }
-    if addresses.is_empty() {
-        return Err(io::Error::new(io::ErrorKind::NotFound, "it has no address"));
-    }
-    Ok(addresses)
-}
-
-/// Addresses of a name from a Server record (RFC 8915 §4.1.7): the name is complete, so no search
-/// domain is added if there is another way; those in the family of `like` come first.
-///
-/// # Errors
-/// As [`look_up`].
-pub(super) async fn look_up_absolute(
-    name: &str,
-    port: u16,
-    like: IpAddr,
-) -> io::Result<Vec<SocketAddr>> {
-    let complete = name.ends_with('.') || name.parse::<IpAddr>().is_ok();
-    let mut addresses = if complete {
-        look_up(name, port).await?
-    } else {
-        // Names from the hosts file are not known with a final dot.
-        match look_up(&format!("{name}."), port).await {
-            Ok(addresses) => addresses,
-            Err(_) => look_up(name, port).await?,
-        }
-    };
-    addresses.sort_by_key(|address| address.is_ipv4() != like.is_ipv4());
-    Ok(addresses)
-}
 
 /// No address took the connection.
 #[derive(Debug, thiserror::Error)]
@@ -245,19 +201,6 @@ mod tests {
         assert_eq!(
             result.unwrap_err().to_string(),
             "[::1]:1: connection refused; 1.1.1.1:1: connection refused"
-        );
-    }
-
-    #[tokio::test]
-    async fn literal_addresses_need_no_resolver() {
-        assert_eq!(
-            look_up("127.0.0.1", 7).await.unwrap(),
-            addresses(&["127.0.0.1:7"])
-        );
-        let like = IpAddr::from([127, 0, 0, 1]);
-        assert_eq!(
-            look_up_absolute("::1", 7, like).await.unwrap(),
-            addresses(&["[::1]:7"])
         );
     }
 }

@@ -17,13 +17,14 @@ use nts_proto::ke::name::NtpServerName;
 use nts_proto::ke::request::KeyExchangeRequest;
 use nts_proto::ke::response::KeyExchangeResponse;
 use nts_service::ke_stream::{self, ReadError};
+use nts_service::look_up::{look_up, look_up_absolute};
 use nts_service::tls::{self, ExportError, HandshakeError, TrustAnchors};
 use rustls_pki_types::ServerName;
 use tokio::net::TcpStream;
 use tokio::time::timeout;
 use tokio_rustls::client::TlsStream;
 
-use super::connect::{ConnectError, connect_first, look_up, look_up_absolute};
+use super::connect::{ConnectError, connect_first};
 use super::net::has_route;
 use crate::config::RemoteAddress;
 

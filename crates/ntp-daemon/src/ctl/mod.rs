@@ -1,8 +1,9 @@
 //! What `ntp-ctl` does: `validate` checks a configuration file, `status` shows the state of a
-//! running daemon.
+//! running daemon, `nts` looks at an NTS server as its user.
 //!
 //! What never happens here: changing anything, in the daemon, on disk or of the clock.
 
+mod nts;
 mod plain;
 mod prometheus;
 mod status;
@@ -11,7 +12,7 @@ mod units;
 mod validate;
 
 use std::ffi::OsString;
-use std::io;
+use std::io::{self, Write};
 use std::path::PathBuf;
 
 use clap::{ArgAction, Parser, Subcommand, ValueEnum};
@@ -19,7 +20,7 @@ use nts_service::exit::ExitCode;
 
 use crate::config::DEFAULT_PATH;
 
-/// Checks the configuration of ntp-daemon and shows its state.
+/// Checks the configuration of ntp-daemon, shows its state, and looks at NTS servers.
 #[derive(Debug, Parser)]
 #[command(name = "ntp-ctl", version, disable_version_flag = true)]
 struct Arguments {
@@ -48,6 +49,8 @@ enum Command {
         #[arg(long, conflicts_with = "format")]
         json: bool,
     },
+    /// Look at an NTS server or pool as its user: what works, what does not, what to do
+    Nts(nts::Arguments),
 }
 
 /// How `status` prints.
@@ -63,10 +66,20 @@ enum Format {
 
 /// Runs `ntp-ctl` with the arguments of the process, its first being the program's name.
 ///
-/// Gives 0 when all is well, 1 when a check found a problem or the daemon could not be reached,
+/// Gives 0 when all is well, 1 when a check found a problem or a server could not be reached,
 /// 2 for arguments that make no sense.
 #[must_use]
 pub fn run(arguments: impl IntoIterator<Item = OsString>) -> ExitCode {
+    run_to(arguments, &mut io::stdout(), &mut io::stderr())
+}
+
+/// The same, with other places for what is printed: `out`, and `problems` for what standard error
+/// gets.
+pub fn run_to(
+    arguments: impl IntoIterator<Item = OsString>,
+    out: &mut impl Write,
+    problems: &mut impl Write,
+) -> ExitCode {
     let arguments = match Arguments::try_parse_from(arguments) {
         Ok(arguments) => arguments,
         Err(error) => {
@@ -76,16 +89,12 @@ pub fn run(arguments: impl IntoIterator<Item = OsString>) -> ExitCode {
         }
     };
     match arguments.command {
-        Command::Validate => validate::validate(&arguments.config, &mut io::stderr()),
+        Command::Validate => validate::validate(&arguments.config, problems),
         Command::Status { format, json } => {
             let format = if json { Format::Json } else { format };
-            status::status(
-                &arguments.config,
-                format,
-                &mut io::stdout(),
-                &mut io::stderr(),
-            )
+            status::status(&arguments.config, format, out, problems)
         }
+        Command::Nts(arguments) => nts::nts(&arguments, out, problems),
     }
 }
 
@@ -136,6 +145,9 @@ mod tests {
             "ntp-ctl launch",
             "ntp-ctl status -f xml",
             "ntp-ctl status --json -f plain",
+            "ntp-ctl nts",
+            "ntp-ctl nts https://a.test",
+            "ntp-ctl nts a.test:0",
         ] {
             assert_eq!(code(line), ExitCode::Usage, "{line}");
         }

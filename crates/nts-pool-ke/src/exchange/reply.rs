@@ -3,13 +3,13 @@
 //! Nothing is forwarded. What was agreed before is said again, and what only the source can say is
 //! looked at first: a source must not send users to somebody who never asked for them.
 
+use nts_proto::cookie_quirks::CookieQuirks;
 use nts_proto::ke::name::NtpServerName;
 use nts_proto::ke::negotiation::Negotiated;
 use nts_proto::ke::response::KeyExchangeResponse;
 use nts_service::config::Host;
 
 use crate::config::NamePolicy;
-use crate::cookies::CookieQuirks;
 use crate::names::TooManyNames;
 use crate::source::Source;
 use crate::upstream::UpstreamError;

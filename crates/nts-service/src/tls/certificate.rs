@@ -21,6 +21,7 @@ const SOON: i64 = 14 * 86_400;
 /// Facts of one certificate.
 pub(super) struct Facts {
     pub(super) subject: String,
+    pub(super) issuer: String,
     subject_der: Vec<u8>,
     issuer_der: Vec<u8>,
     not_before: ASN1Time,
@@ -47,6 +48,7 @@ impl Facts {
         let (rest, parsed) = X509Certificate::from_der(certificate).ok()?;
         rest.is_empty().then(|| Self {
             subject: parsed.subject().to_string(),
+            issuer: parsed.issuer().to_string(),
             subject_der: parsed.subject().as_raw().to_vec(),
             issuer_der: parsed.issuer().as_raw().to_vec(),
             not_before: parsed.validity().not_before,
@@ -61,10 +63,14 @@ impl Facts {
         self.issuer_der == issuer.subject_der
     }
 
+    /// The start of validity.
+    pub(super) fn not_before(&self) -> SystemTime {
+        system_time(self.not_before)
+    }
+
     /// The end of validity.
     pub(super) fn not_after(&self) -> SystemTime {
-        let seconds = u64::try_from(self.not_after.timestamp()).unwrap_or_default();
-        SystemTime::UNIX_EPOCH + Duration::from_secs(seconds)
+        system_time(self.not_after)
     }
 
     /// The end of validity in words, if that was before `now`.
@@ -109,6 +115,11 @@ impl Facts {
     }
 }
 
+fn system_time(time: ASN1Time) -> SystemTime {
+    let seconds = u64::try_from(time.timestamp()).unwrap_or_default();
+    SystemTime::UNIX_EPOCH + Duration::from_secs(seconds)
+}
+
 fn names(certificate: &X509Certificate<'_>) -> Vec<String> {
     let Ok(Some(extension)) = certificate.subject_alternative_name() else {
         return Vec::new();
@@ -129,6 +140,14 @@ fn names(certificate: &X509Certificate<'_>) -> Vec<String> {
         .iter()
         .filter_map(name)
         .collect()
+}
+
+/// A date for people, in UTC.
+pub fn date_of(time: SystemTime) -> String {
+    let since = time
+        .duration_since(SystemTime::UNIX_EPOCH)
+        .unwrap_or_default();
+    date(UnixTime::since_unix_epoch(since))
 }
 
 /// A date for people.

@@ -3,7 +3,7 @@
 use std::sync::Arc;
 
 use rustls::client::Resumption;
-use rustls::client::danger::DangerousClientConfigBuilder;
+use rustls::client::danger::{DangerousClientConfigBuilder, ServerCertVerifier};
 use rustls::sign::SingleCertAndKey;
 use rustls::version::TLS13;
 use rustls::{ClientConfig, ConfigBuilder, WantsVerifier};
@@ -18,18 +18,31 @@ use super::identity::Identity;
 use super::provider::provider;
 use super::session::speaks_ntske;
 use super::trust::TrustAnchors;
+use super::witness::Witness;
 
 /// A client that trusts `trust` and presents `identity` to servers that ask for a certificate.
 ///
 /// No early data, no resumption: each session stands for itself.
 pub fn client_config(trust: &TrustAnchors, identity: Option<&Identity>) -> Arc<ClientConfig> {
+    config(trust.verifier(), identity)
+}
+
+/// The same, and `witness` sees what the server presents.
+pub fn watched_client_config(
+    trust: &TrustAnchors,
+    identity: Option<&Identity>,
+    witness: &Witness,
+) -> Arc<ClientConfig> {
+    config(witness.watch(trust.verifier()), identity)
+}
+
+fn config(verifier: Arc<dyn ServerCertVerifier>, identity: Option<&Identity>) -> Arc<ClientConfig> {
     let cfg: ConfigBuilder<ClientConfig, WantsVerifier> =
         ClientConfig::builder_with_provider(provider())
             .with_protocol_versions(&[&TLS13])
             .expect("the provider has the suites of TLS 1.3");
     // "Dangerous" is only the name of the builder: the verifier is a real one.
-    let builder =
-        DangerousClientConfigBuilder { cfg }.with_custom_certificate_verifier(trust.verifier());
+    let builder = DangerousClientConfigBuilder { cfg }.with_custom_certificate_verifier(verifier);
     let mut config = match identity {
         Some(identity) => builder
             .with_client_cert_resolver(Arc::new(SingleCertAndKey::from(identity.certified_key()))),

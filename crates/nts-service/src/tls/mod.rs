@@ -20,14 +20,17 @@ mod session;
 #[cfg(test)]
 mod tests;
 mod trust;
+mod witness;
 
-pub use client::{client_config, connect};
+pub use certificate::date_of as date;
+pub use client::{client_config, connect, watched_client_config};
 pub use explain::HandshakeError;
 pub use identity::{Identity, IdentityError, load_certificate};
 pub use live_identity::{LiveIdentity, Renewal};
 pub use server::{Alpn, ClientCertificates, accept, accept_greeted, server_config};
 pub use session::{ExportError, export_session_keys, peer_certificate, speaks_ntske};
 pub use trust::{TrustAnchors, TrustMode};
+pub use witness::{CertificateFacts, CertificateFault, Presented, Witness};
 
 /// The application protocol of NTS-KE (RFC 8915 §4, §7.1).
 pub const ALPN: &[u8] = b"ntske/1";

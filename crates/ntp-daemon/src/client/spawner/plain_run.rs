@@ -4,11 +4,11 @@ use std::io;
 use std::net::{IpAddr, SocketAddr};
 use std::time::Duration;
 
+use nts_service::look_up::look_up;
 use tokio::time::timeout;
 
 use super::plain::PlainPlan;
 use super::{Base, Step, seconds};
-use crate::client::connect::look_up;
 use crate::client::net::has_route;
 use crate::client::nursery::Heard;
 use crate::client::source::SourceEvent;

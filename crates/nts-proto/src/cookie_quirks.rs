@@ -4,16 +4,16 @@
 
 use std::fmt;
 
-use nts_proto::cookie::Cookie;
+use crate::cookie::Cookie;
 
-/// Some implementations take no longer ones.
-const LONGEST_FOR_ALL: usize = 192;
+/// Some implementations take no longer cookies than this, in octets.
+pub const LONGEST_FOR_ALL: usize = 192;
 /// Some implementations take only multiples of this.
 const MULTIPLE_FOR_ALL: usize = 4;
 
 /// The ways in which the cookies of one answer are unusual.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-pub(crate) struct CookieQuirks {
+pub struct CookieQuirks {
     long: bool,
     odd: bool,
     unequal: bool,
@@ -21,7 +21,7 @@ pub(crate) struct CookieQuirks {
 
 impl CookieQuirks {
     /// Looks at the cookies of one answer.
-    pub(crate) fn of(cookies: &[Cookie]) -> Self {
+    pub fn of(cookies: &[Cookie]) -> Self {
         let mut lengths = cookies.iter().map(Cookie::len);
         let first = lengths.clone().next();
         Self {
@@ -32,7 +32,7 @@ impl CookieQuirks {
     }
 
     /// Whether there is none.
-    pub(crate) fn is_none(self) -> bool {
+    pub fn is_none(self) -> bool {
         self == Self::default()
     }
 }
