@@ -9,6 +9,7 @@ use nts_service::listener::{self, BindError, Gate, Limits, Stats};
 use nts_service::shutdown::{self, Shutdown, Trigger};
 use nts_service::telemetry::http::{self, Pages};
 use nts_service::telemetry::metrics::Registry;
+use nts_service::telemetry::readiness::Readiness;
 use tokio::net::TcpListener;
 use tokio::task::JoinSet;
 
@@ -73,6 +74,7 @@ impl Pool {
         let addresses = listeners.iter().filter_map(local_address).collect();
         let metrics_address = metrics_listener.as_ref().and_then(local_address);
         let registry = Registry::new();
+        files::show_usage(&registry, METRICS_PREFIX);
         let limits = ListenerLimits::of(&config, &registry);
         let leave = config.shutdown.delay;
         let setup = Setup::new(config, &registry, Arc::clone(&clock))?;
@@ -183,15 +185,18 @@ fn local_address(listener: &TcpListener) -> Option<SocketAddr> {
 }
 
 fn pages(registry: Registry, sources: Arc<Present>, shutdown: Shutdown) -> Pages {
-    Pages::new(move || Ok(registry.render())).with_ready(move || {
-        if shutdown.is_requested() {
-            Err("stopping".to_owned())
-        } else if sources.get().directory().is_ready() {
-            Ok(())
-        } else {
-            Err("no time source works".to_owned())
-        }
-    })
+    let ready = Readiness::new()
+        .when("running", move || match shutdown.is_requested() {
+            true => Err("stopping".to_owned()),
+            false => Ok(()),
+        })
+        .when("sources", move || {
+            match sources.get().directory().is_ready() {
+                true => Ok(()),
+                false => Err("no time source works".to_owned()),
+            }
+        });
+    Pages::new(move || Ok(registry.render())).with_ready(ready)
 }
 
 #[cfg(test)]

@@ -6,6 +6,8 @@ use std::io;
 
 use nix::sys::resource::{Resource, getrlimit, setrlimit};
 
+use crate::telemetry::metrics::{Kind, Registry};
+
 /// With fewer a key exchange service cannot do its work.
 pub const LEAST: u64 = 256;
 
@@ -31,6 +33,24 @@ pub fn raise_limit() -> io::Result<()> {
 /// How many files may be open at the same time; [`LEAST`] if the system does not tell.
 pub fn limit() -> u64 {
     getrlimit(Resource::RLIMIT_NOFILE).map_or(LEAST, |(present, _)| present)
+}
+
+/// How many files are open now, this look included; `None` if the system does not tell.
+pub fn open() -> Option<u64> {
+    let entries = std::fs::read_dir("/proc/self/fd").ok()?;
+    u64::try_from(entries.count()).ok()
+}
+
+/// Shows in `registry` how much of what may be open is open, as a gauge whose name begins with
+/// `prefix` (like `nts_pool_ke`). Where not even a look is possible, it is all of it.
+pub fn show_usage(registry: &Registry, prefix: &str) {
+    let name = format!("{prefix}_fd_used_ratio");
+    registry.collect(move |page| {
+        let help = "Open files, as a share of those that may be open.";
+        page.family(&name, Kind::Gauge, help);
+        let ratio = open().map_or(1.0, |open| open as f64 / limit().max(1) as f64);
+        page.sample(&name, &[], (ratio * 1000.0).round() / 1000.0);
+    });
 }
 
 /// Whether a key exchange service can work with `limit` open files.
@@ -70,6 +90,23 @@ mod tests {
     #[test]
     fn idle_connections_get_one_fifth() {
         assert_eq!([0, 256, 1024].map(share_of_idle), [0, 51, 204]);
+    }
+
+    #[test]
+    fn open_files_are_counted() {
+        let files: Vec<_> = (0..50)
+            .map(|_| std::fs::File::open("/dev/null").unwrap())
+            .collect();
+        assert!(open().unwrap() > 50);
+        let registry = Registry::new();
+        show_usage(&registry, "test");
+        let page = registry.render();
+        let line = page
+            .lines()
+            .find_map(|it| it.strip_prefix("test_fd_used_ratio "));
+        let ratio: f64 = line.unwrap().parse().unwrap();
+        assert!((0.0..=1.0).contains(&ratio), "{page}");
+        drop(files);
     }
 
     #[test]

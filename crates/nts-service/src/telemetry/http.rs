@@ -15,6 +15,7 @@ use crate::listener::{self, Connection, Gate, Limits, Stats};
 use crate::quick_ack::QuickAckStream;
 use crate::shutdown::Shutdown;
 use crate::telemetry::metrics::Registry;
+use crate::telemetry::readiness::Readiness;
 
 /// The longest head of a request, in octets.
 const MAX_HEAD: usize = 2048;
@@ -30,13 +31,12 @@ const LIMITS: Limits = Limits {
 };
 
 type Render = Arc<dyn Fn() -> Result<String, String> + Send + Sync>;
-type Ready = Arc<dyn Fn() -> Result<(), String> + Send + Sync>;
 
 /// What the endpoint shows.
 #[derive(Clone)]
 pub struct Pages {
     metrics: Render,
-    ready: Ready,
+    ready: Readiness,
 }
 
 impl Pages {
@@ -45,17 +45,14 @@ impl Pages {
     pub fn new(metrics: impl Fn() -> Result<String, String> + Send + Sync + 'static) -> Self {
         Self {
             metrics: Arc::new(metrics),
-            ready: Arc::new(|| Ok(())),
+            ready: Readiness::new(),
         }
     }
 
-    /// `/readyz`: 200, or 503 with the reason.
+    /// `/readyz`: 200, or 503 with one line for each condition that does not hold.
     #[must_use]
-    pub fn with_ready(
-        mut self,
-        ready: impl Fn() -> Result<(), String> + Send + Sync + 'static,
-    ) -> Self {
-        self.ready = Arc::new(ready);
+    pub fn with_ready(mut self, ready: Readiness) -> Self {
+        self.ready = ready;
         self
     }
 }
@@ -143,7 +140,7 @@ impl Pages {
                 Err(reason) => Response::new(500, "Internal Server Error", reason + "\n"),
             },
             b"/healthz" => Response::new(200, "OK", "ok\n"),
-            b"/readyz" => match (self.ready)() {
+            b"/readyz" => match self.ready.check() {
                 Ok(()) => Response::new(200, "OK", "ready\n"),
                 Err(reason) => Response::new(503, "Service Unavailable", reason + "\n"),
             },

@@ -3,6 +3,7 @@
 //! Log lines go to standard output or to a file that is appended to and can be reopened.
 //! `RUST_LOG` wins over what the configuration says.
 
+use std::fmt;
 use std::fs::{File, OpenOptions};
 use std::io::{self, IsTerminal, Write};
 use std::path::{Path, PathBuf};
@@ -11,6 +12,7 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use serde::Deserialize;
 use tracing_subscriber::EnvFilter;
 use tracing_subscriber::fmt::MakeWriter;
+use tracing_subscriber::reload;
 use tracing_subscriber::util::SubscriberInitExt;
 
 /// How much is logged.
@@ -104,12 +106,27 @@ pub enum LogError {
 }
 
 /// The running log.
-#[derive(Debug)]
 pub struct Log {
     file: Option<(PathBuf, LogFile)>,
+    /// `None` where `RUST_LOG` says how much is logged.
+    level: Option<SetFilter>,
 }
 
+/// Exchanges the filter of the running log.
+type SetFilter = Box<dyn Fn(EnvFilter) -> Result<(), reload::Error> + Send + Sync>;
+
 impl Log {
+    /// Logs so much from now on; without effect where `RUST_LOG` says how much.
+    pub fn set_level(&self, level: Level) {
+        let Some(set) = &self.level else {
+            return;
+        };
+        let outcome = filter(None, level).map(set);
+        if !matches!(outcome, Ok(Ok(()))) {
+            tracing::error!("the log level cannot be changed because of a defect");
+        }
+    }
+
     /// Opens the log file again, after something has moved it away. On failure the old one stays.
     ///
     /// # Errors
@@ -127,7 +144,8 @@ impl Log {
 /// # Errors
 /// [`LogError`]; the program then has no log and should say so on standard error.
 pub fn init(options: &Options) -> Result<Log, LogError> {
-    let filter = filter(std::env::var("RUST_LOG").ok().as_deref(), options.level)?;
+    let environment = std::env::var("RUST_LOG").ok();
+    let filter = filter(environment.as_deref(), options.level)?;
     let file = match &options.path {
         Some(path) => Some((path.clone(), LogFile::new(append_to(path)?))),
         None => None,
@@ -135,31 +153,36 @@ pub fn init(options: &Options) -> Result<Log, LogError> {
     let ansi = options
         .ansi
         .unwrap_or_else(|| file.is_none() && io::stdout().is_terminal());
-    let outcome = match &file {
-        Some((_, file)) => subscriber(filter, options.format, ansi, file.clone()).try_init(),
-        None => subscriber(filter, options.format, ansi, io::stdout).try_init(),
+    let (subscriber, level) = match &file {
+        Some((_, file)) => subscriber(filter, options.format, ansi, file.clone()),
+        None => subscriber(filter, options.format, ansi, io::stdout),
     };
-    outcome.map_err(|_| LogError::Twice)?;
-    Ok(Log { file })
+    subscriber.try_init().map_err(|_| LogError::Twice)?;
+    let level = wanted(environment.as_deref()).is_none().then_some(level);
+    Ok(Log { file, level })
+}
+
+/// What `RUST_LOG` says, if anything.
+fn wanted(environment: Option<&str>) -> Option<&str> {
+    environment.filter(|text| !text.trim().is_empty())
 }
 
 /// What passes: `RUST_LOG` if it is set, else the level. Either way without the certificate
 /// verifier's own lines, since every refused certificate is reported where it matters.
 fn filter(environment: Option<&str>, level: Level) -> Result<EnvFilter, LogError> {
-    let directives = match environment {
-        Some(text) if !text.trim().is_empty() => text,
-        _ => level.name(),
-    };
+    let directives = wanted(environment).unwrap_or(level.name());
     EnvFilter::try_new(format!("rustls_platform_verifier=off,{directives}"))
         .map_err(|error| LogError::Filter(error.to_string()))
 }
+
+type Subscriber = Box<dyn tracing::Subscriber + Send + Sync>;
 
 fn subscriber<W>(
     filter: EnvFilter,
     format: Format,
     ansi: bool,
     writer: W,
-) -> Box<dyn tracing::Subscriber + Send + Sync>
+) -> (Subscriber, SetFilter)
 where
     W: for<'w> MakeWriter<'w> + Send + Sync + 'static,
 {
@@ -168,8 +191,18 @@ where
         .with_ansi(ansi)
         .with_writer(writer);
     match format {
-        Format::Text => Box::new(builder.finish()),
-        Format::Json => Box::new(builder.json().flatten_event(true).finish()),
+        Format::Text => {
+            let builder = builder.with_filter_reloading();
+            let handle = builder.reload_handle();
+            let set = Box::new(move |filter| handle.reload(filter));
+            (Box::new(builder.finish()), set)
+        }
+        Format::Json => {
+            let builder = builder.json().flatten_event(true).with_filter_reloading();
+            let handle = builder.reload_handle();
+            let set = Box::new(move |filter| handle.reload(filter));
+            (Box::new(builder.finish()), set)
+        }
     }
 }
 
@@ -211,6 +244,14 @@ impl Write for Held<'_> {
     }
 }
 
+impl fmt::Debug for Log {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Log")
+            .field("file", &self.file)
+            .finish_non_exhaustive()
+    }
+}
+
 impl<'f> MakeWriter<'f> for LogFile {
     type Writer = Held<'f>;
 
@@ -243,9 +284,10 @@ mod tests {
         std::fs::write(&path, "old\n").unwrap();
         let file = LogFile::new(append_to(&path).unwrap());
         let filter = filter(None, Level::Info).unwrap();
-        let subscriber = subscriber(filter, Format::Json, false, file.clone());
+        let (subscriber, level) = subscriber(filter, Format::Json, false, file.clone());
         let log = Log {
             file: Some((path.clone(), file)),
+            level: Some(level),
         };
         let moved = directory.path().join("log.1");
         tracing::subscriber::with_default(subscriber, || {
@@ -260,6 +302,39 @@ mod tests {
         let after = std::fs::read_to_string(path).unwrap();
         assert_eq!(after.lines().count(), 1);
         assert!(after.contains("two"));
+    }
+
+    #[test]
+    fn the_level_can_be_changed_unless_the_environment_says_it() {
+        for (fixed, format, expected) in [
+            (false, Format::Text, "two"),
+            (false, Format::Json, "two"),
+            (true, Format::Text, ""),
+        ] {
+            let directory = tempfile::tempdir().unwrap();
+            let path = directory.path().join("log");
+            let file = LogFile::new(append_to(&path).unwrap());
+            let filter = filter(None, Level::Info).unwrap();
+            let (subscriber, level) = subscriber(filter, format, false, file.clone());
+            let log = Log {
+                file: Some((path.clone(), file)),
+                level: (!fixed).then_some(level),
+            };
+            tracing::subscriber::with_default(subscriber, || {
+                tracing::debug!("one");
+                log.set_level(Level::Debug);
+                tracing::debug!("two");
+                log.set_level(Level::Error);
+                tracing::warn!("three");
+            });
+            let text = std::fs::read_to_string(path).unwrap();
+            let lines: Vec<_> = text.lines().collect();
+            match expected {
+                // The first level was info, and nothing changed it.
+                "" => assert!(lines.len() == 1 && lines[0].contains("three"), "{text}"),
+                word => assert!(lines.len() == 1 && lines[0].contains(word), "{text}"),
+            }
+        }
     }
 
     #[test]

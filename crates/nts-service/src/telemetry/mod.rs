@@ -3,7 +3,9 @@
 //! Nothing here is called from protocol code, and no secret, client address or error text ever
 //! becomes a label.
 
+pub mod client_address;
 pub mod http;
 pub mod logging;
 pub mod metrics;
+pub mod readiness;
 pub mod throttle;

@@ -10,7 +10,7 @@ async fn endpoint(metrics: Result<&'static str, &'static str>) -> (std::net::Soc
     let address = listener.local_addr().unwrap();
     let (trigger, shutdown) = shutdown::channel();
     let pages = Pages::new(move || metrics.map(str::to_owned).map_err(str::to_owned))
-        .with_ready(|| Err("no time source".to_owned()));
+        .with_ready(Readiness::new().when("sources", || Err("none".to_owned())));
     tokio::spawn(serve(listener, pages, shutdown));
     (address, trigger)
 }
@@ -47,7 +47,7 @@ async fn each_request_has_its_status() {
         (
             b"GET /readyz HTTP/1.1\r\n\r\n",
             "503 Service Unavailable",
-            "no time source\n",
+            "sources: none\n",
         ),
         (
             b"GET /metrics HTTP/1.1\r\n\r\n",
