@@ -199,7 +199,7 @@ async fn read_request(
         .map_err(|error| match error {
             ReadError::Malformed(error) => RequestError::from(error).into(),
             // He may have closed his side only, and still listen.
-            ReadError::Closed { received } if received > 0 => {
+            ReadError::Closed { received: 1.., .. } => {
                 RequestError::from(nts_proto::error::ParseError::Incomplete).into()
             }
             ReadError::Closed { .. } | ReadError::Io(_) => ExchangeError::UserLeft,

@@ -32,6 +32,8 @@ pub enum ReadError {
     Closed {
         /// Octets of the message that came before; 0 is how a kept-alive connection ends.
         received: usize,
+        /// Whether it said so: what it left out, it left out on purpose.
+        said_so: bool,
     },
     /// The octets are no message, or too many.
     #[error("malformed message: {0}")]
@@ -57,14 +59,14 @@ where
     let mut buffer = Zeroizing::new([0; READ_SIZE]);
     let mut received = 0;
     loop {
-        let count = match stream.read(&mut buffer[..]).await {
-            Ok(count) => count,
+        let (count, said_so) = match stream.read(&mut buffer[..]).await {
+            Ok(count) => (count, true),
             // TCP ended without close_notify, in order or not.
-            Err(error) if is_end(&error) => 0,
+            Err(error) if is_end(&error) => (0, false),
             Err(error) => return Err(error.into()),
         };
         if count == 0 {
-            return Err(ReadError::Closed { received });
+            return Err(ReadError::Closed { received, said_so });
         }
         received += count;
         if let Some(message) = decoder.feed(&buffer[..count])? {

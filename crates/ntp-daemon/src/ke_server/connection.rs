@@ -89,7 +89,9 @@ impl Exchange<'_> {
             }
             // The request is not, or not in time, complete (RFC 8915 §4.1.3). Who has sent half a
             // request and close_notify can still read.
-            Some(Ok(Err(ReadError::Closed { received: 1.. })) | Err(_)) => Answer::bad_request(),
+            Some(Ok(Err(ReadError::Closed { received: 1.., .. })) | Err(_)) => {
+                Answer::bad_request()
+            }
             Some(Ok(Err(ReadError::Closed { .. } | ReadError::Io(_)))) => {
                 self.shared.stats.abandoned_connections.increment();
                 return false;

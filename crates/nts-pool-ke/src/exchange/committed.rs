@@ -166,7 +166,5 @@ fn note_failure(source: &Source, error: &UpstreamError) {
     }
     drop(source.idle.clear());
     source.report(Event::FailedAfterKeys(error.class()));
-    if let UpstreamError::Answer(_) = error {
-        source.board.contradicted();
-    }
+    source.board.mistrust();
 }

@@ -133,8 +133,9 @@ impl UpstreamError {
     /// The failure of reading an answer.
     pub(crate) fn read(error: ReadError) -> Self {
         match error {
-            ReadError::Closed { received: 0 } => Self::ClosedUnanswered,
-            ReadError::Closed { .. } => Self::Truncated,
+            ReadError::Closed { received: 0, .. } => Self::ClosedUnanswered,
+            ReadError::Closed { said_so: false, .. } => Self::Truncated,
+            ReadError::Closed { said_so: true, .. } => Self::Malformed(ParseError::Incomplete),
             ReadError::Malformed(error) => Self::Malformed(error),
             ReadError::Io(error) => Self::Connection(error),
         }

@@ -142,8 +142,9 @@ impl Board {
         });
     }
 
-    /// The source contradicted what is known: forget it and ask again.
-    pub(crate) fn contradicted(&self) {
+    /// The source failed somebody who went by what is known: forget it and ask again, so that the
+    /// next one finds out before he sends keys.
+    pub(crate) fn mistrust(&self) {
         self.status.send_modify(|status| status.known = None);
         self.want_check();
     }

@@ -35,7 +35,7 @@ async fn the_end_before_end_of_message_is_an_error_that_tells_how_far_it_came() 
         let mut octets = &REQUEST[..length];
         let error = read_message(&mut octets, 4096).await.unwrap_err();
         assert!(
-            matches!(error, ReadError::Closed { received } if received == length),
+            matches!(error, ReadError::Closed { received, .. } if received == length),
             "{length}: {error:?}"
         );
     }
@@ -195,14 +195,19 @@ async fn request_and_answer_cross_a_real_session() {
 }
 
 #[tokio::test]
-async fn tcp_that_ends_without_close_notify_counts_as_closed() {
-    let (client, mut server, _) = session().await;
-    drop(client);
-    let error = read_message(&mut server, 4096).await.unwrap_err();
-    assert!(
-        matches!(error, ReadError::Closed { received: 0 }),
-        "{error:?}"
-    );
+async fn closed_is_closed_but_whether_the_peer_said_so_is_told() {
+    for says_so in [true, false] {
+        let (mut client, mut server, _) = session().await;
+        if says_so {
+            client.shutdown().await.unwrap();
+        }
+        drop(client);
+        let error = read_message(&mut server, 4096).await.unwrap_err();
+        assert!(
+            matches!(error, ReadError::Closed { received: 0, said_so } if said_so == says_so),
+            "{error:?}"
+        );
+    }
 }
 
 /// A connection that fails at the first read.
@@ -224,7 +229,13 @@ async fn a_reset_counts_as_closed_and_other_failures_do_not() {
     for kind in [io::ErrorKind::ConnectionReset, io::ErrorKind::UnexpectedEof] {
         let error = read(kind).await;
         assert!(
-            matches!(error, ReadError::Closed { received: 0 }),
+            matches!(
+                error,
+                ReadError::Closed {
+                    received: 0,
+                    said_so: false
+                }
+            ),
             "{error:?}"
         );
     }

@@ -64,7 +64,7 @@ async fn a_source_that_moves_to_other_numbers_is_found_again() {
     let (source, pool) = kept(old_numbers(), |_| {}).await;
     assert_eq!(phrasing(&pool).await, Ok((NumberSet::Draft, true)));
     source.script.lock().unwrap().number_set = NumberSet::Ietf;
-    pool.source(0).board.contradicted();
+    pool.source(0).board.mistrust();
     assert_eq!(phrasing(&pool).await, Ok((NumberSet::Ietf, true)));
 }
 
@@ -152,7 +152,7 @@ async fn a_check_that_is_wanted_leaves_one_warm_connection() {
     let (source, pool) = kept(Script::default(), |_| {}).await;
     phrasing(&pool).await.unwrap();
     for _ in 0..3 {
-        pool.source(0).board.contradicted();
+        pool.source(0).board.mistrust();
         phrasing(&pool).await.unwrap();
     }
     assert_eq!(pool.source(0).idle.len(), 1);
@@ -188,12 +188,12 @@ async fn connections_to_addresses_that_the_source_has_left_are_closed() {
     // Another address does not make the first a worse one.
     resolver.find(&["127.0.0.1", "127.0.0.2"]);
     pass(Duration::from_secs(61)).await;
-    pool.source(0).board.contradicted();
+    pool.source(0).board.mistrust();
     phrasing(&pool).await.unwrap();
     assert_eq!(peer().await, "127.0.0.1");
     resolver.find(&["127.0.0.2"]);
     pass(Duration::from_secs(61)).await;
-    pool.source(0).board.contradicted();
+    pool.source(0).board.mistrust();
     phrasing(&pool).await.unwrap();
     while peer().await == "127.0.0.1" {
         tokio::task::yield_now().await;
