@@ -93,7 +93,7 @@ impl Source {
             renewed.idle = Arc::clone(&self.idle);
         }
         if renewed.dialect() != self.dialect() {
-            renewed.board.contradicted();
+            renewed.board.mistrust();
         }
         renewed
     }

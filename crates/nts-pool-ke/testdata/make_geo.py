@@ -1,8 +1,8 @@
 #!/usr/bin/env python3
 """Writes geo.mmdb, the geo database of the tests, from the table below.
 
-All networks are set aside for documentation (RFC 5737, RFC 3849); where they are said to be is made
-up. Needs PyPI's `mmdb-writer`:
+All networks are set aside for documentation (RFC 5737, RFC 3849) or lead to this machine (RFC 1122);
+where they are said to be is made up. Needs PyPI's `mmdb-writer`:
 
     python3 -m venv venv && venv/bin/pip install mmdb-writer==0.2.7
     venv/bin/python crates/nts-pool-ke/testdata/make_geo.py
@@ -15,6 +15,11 @@ from netaddr import IPSet
 
 NETWORKS = [
     # network, continent code, country code
+    # 127.0.0.0/16 is nowhere.
+    ("127.1.0.0/16", "EU", "DE"),
+    ("127.2.0.0/16", "EU", "NL"),
+    ("127.3.0.0/16", "NA", "US"),
+    ("127.4.0.0/16", "AS", "JP"),
     ("192.0.2.0/26", "EU", "DE"),
     ("192.0.2.64/26", "EU", "NL"),
     ("192.0.2.128/26", "EU", "SE"),

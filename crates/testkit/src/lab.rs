@@ -1,6 +1,7 @@
 //! A laboratory: one authority, and time sources, pools and users that trust it.
 
 use std::net::{IpAddr, SocketAddr};
+use std::sync::Arc;
 use std::time::Duration;
 
 use ntp_daemon::config::{
@@ -10,8 +11,9 @@ use ntp_daemon::ke_server::KeStatsSnapshot;
 use ntp_daemon::server::StatsSnapshot;
 use ntp_daemon::time_source::TimeSource;
 use nts_pool_ke::config::{LimitsConfig, ObservabilityConfig, TlsConfig, UpstreamConfig};
-use nts_pool_ke::fleet::HealthPolicy;
+use nts_pool_ke::fleet::{HealthPolicy, State};
 use nts_pool_ke::selection::SelectionPolicy;
+use nts_pool_ke::wall_clock::{SystemClock, WallClock};
 use nts_pool_ke::{Config as PoolConfig, Pool, SourceConfig};
 use nts_proto::ke::token::AuthenticationToken;
 use nts_proto::keyset::storage;
@@ -29,6 +31,9 @@ pub const TOKEN: &str = "laboratory-token-0123456789abcdef";
 
 /// The name of every pool in the laboratory, beside its address.
 pub const POOL_NAME: &str = "pool.test";
+
+/// Its numbered names.
+pub const NUMBERED_NAMES: [&str; 4] = ["0.pool.test", "1.pool.test", "2.pool.test", "3.pool.test"];
 
 /// Long enough for a busy machine; tests that wait for it to pass set a shorter one.
 const POOL_TIMEOUT: Duration = Duration::from_secs(10);
@@ -136,6 +141,20 @@ impl Lab {
         sources: Vec<SourceConfig>,
         change: impl FnOnce(&mut PoolConfig),
     ) -> RunningPool {
+        self.pool_by(Arc::new(SystemClock), sources, change)
+    }
+
+    /// A pool of these sources that takes `clock` for the time of day.
+    ///
+    /// # Panics
+    /// If it does not start.
+    pub fn pool_by(
+        &self,
+        clock: Arc<dyn WallClock>,
+        sources: Vec<SourceConfig>,
+        change: impl FnOnce(&mut PoolConfig),
+    ) -> RunningPool {
+        let names = [&[POOL_NAME, "127.0.0.1"][..], &NUMBERED_NAMES].concat();
         let mut config = PoolConfig {
             listen: vec![SocketAddr::from(([127, 0, 0, 1], 0))],
             sources: sources.into(),
@@ -148,7 +167,7 @@ impl Lab {
             shutdown: Drain::default(),
             key_exchange_timeout: POOL_TIMEOUT,
             tls: TlsConfig {
-                identity: self.authority.server(&[POOL_NAME, "127.0.0.1"]).identity(),
+                identity: self.authority.server(&names).identity(),
                 upstream_identity: self.pool_client.identity(),
                 trust: self.authority.trust(),
                 files: None,
@@ -156,7 +175,7 @@ impl Lab {
             observability: ObservabilityConfig::default(),
         };
         change(&mut config);
-        let running = Pool::start(config).expect("a pool starts");
+        let running = Pool::start_by(config, clock).expect("a pool starts");
         RunningPool {
             address: running.local_addresses()[0],
             running,
@@ -272,6 +291,32 @@ pub struct RunningPool {
     pub running: Pool,
 }
 
+impl RunningPool {
+    /// The value of a series of its metrics, written as on the page, such as `name{label="value"}`;
+    /// 0 if there is none.
+    ///
+    /// # Panics
+    /// If the value is no whole number.
+    pub fn metric(&self, series: &str) -> u64 {
+        let page = self.running.registry().render();
+        let mut values = page.lines().filter_map(|line| line.strip_prefix(series));
+        let value = values.find_map(|rest| rest.strip_prefix(' '));
+        value.map_or(0, |value| value.parse().expect("a whole number"))
+    }
+
+    /// How many requests of this kind (`exchange` or `check`) to the source ended like this.
+    pub fn requests(&self, source: SocketAddr, kind: &str, outcome: &str) -> u64 {
+        let labels = format!("source=\"{source}\",kind=\"{kind}\",outcome=\"{outcome}\"");
+        self.metric(&format!("nts_pool_ke_source_requests_total{{{labels}}}"))
+    }
+
+    /// Whether this is what the pool thinks of the source.
+    pub fn is_in(&self, source: SocketAddr, state: State) -> bool {
+        let series = format!("nts_pool_ke_source_state{{source=\"{source}\"}}");
+        self.metric(&series) == u64::from(state.number())
+    }
+}
+
 /// A source at `address` as a pool's configuration names it, with [`TOKEN`].
 ///
 /// # Panics
@@ -281,6 +326,18 @@ pub fn entry(address: SocketAddr) -> SourceConfig {
         .expect("an address is a good name");
     entry.auth_token = Some(token(TOKEN));
     entry
+}
+
+/// Health in which nothing takes longer than it must.
+pub fn quick_health() -> HealthPolicy {
+    HealthPolicy {
+        hold: Duration::from_millis(500),
+        probe_pause_min: Duration::from_millis(50),
+        probe_pause_max: Duration::from_millis(100),
+        ramp: Duration::from_secs(1),
+        ramp_after_hard: Duration::from_secs(1),
+        ..HealthPolicy::default()
+    }
 }
 
 /// A token for configurations.

@@ -1,7 +1,7 @@
 //! Everything that a process logs, kept for a test to look at.
 
 use std::io::{self, Write};
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::sync::{Arc, LazyLock, Mutex, MutexGuard, PoisonError};
 
 use tracing_subscriber::EnvFilter;
 use tracing_subscriber::fmt::MakeWriter;
@@ -17,9 +17,24 @@ impl CapturedLog {
     /// # Panics
     /// If there is a log already.
     pub fn install() -> Self {
+        Self::install_at("trace")
+    }
+
+    /// What the pool says to its operator at the level `info`, of all tests in this process. What
+    /// was said before the first call is not in it.
+    ///
+    /// # Panics
+    /// If there is another log.
+    pub fn of_operators() -> Self {
+        static LOG: LazyLock<CapturedLog> =
+            LazyLock::new(|| CapturedLog::install_at("nts_pool_ke=info"));
+        LOG.clone()
+    }
+
+    fn install_at(filter: &str) -> Self {
         let log = Self::default();
         tracing_subscriber::fmt()
-            .with_env_filter(EnvFilter::new("trace"))
+            .with_env_filter(EnvFilter::new(filter))
             .with_ansi(false)
             .with_writer(log.clone())
             .finish()

@@ -121,19 +121,7 @@ impl User {
         let mut connection = self.connect(server, name).await.map_err(Failure::Connect)?;
         connection.send(request.encode().as_ref()).await;
         let answer = connection.receive_all().await;
-        if answer.octets.is_empty() || answer.end == End::Cut {
-            return Err(Failure::NoAnswer(answer));
-        }
-        let response = Message::decode(&answer.octets, RESPONSE_LIMIT)
-            .map_err(ResponseError::from)
-            .and_then(|message| KeyExchangeResponse::parse(&message, request))
-            .map_err(Failure::Response)?;
-        let negotiated = response
-            .negotiated()
-            .expect("only known algorithms are offered");
-        let keys =
-            tls::export_session_keys(connection.session(), &negotiated).expect("an exporter");
-        Ok(Session { response, keys })
+        Session::read(&connection, answer, request)
     }
 }
 
@@ -147,6 +135,30 @@ pub struct Session {
 }
 
 impl Session {
+    /// What the server's whole `answer` to `request` on this connection gives.
+    ///
+    /// # Errors
+    /// [`Failure`]; an answer that is not followed by close_notify is one too.
+    pub fn read(
+        connection: &RawClient,
+        answer: Transcript,
+        request: &KeyExchangeRequest,
+    ) -> Result<Self, Failure> {
+        if answer.octets.is_empty() || answer.end == End::Cut {
+            return Err(Failure::NoAnswer(answer));
+        }
+        let response = Message::decode(&answer.octets, RESPONSE_LIMIT)
+            .map_err(ResponseError::from)
+            .and_then(|message| KeyExchangeResponse::parse(&message, request))
+            .map_err(Failure::Response)?;
+        let negotiated = response
+            .negotiated()
+            .expect("only known algorithms are offered");
+        let keys =
+            tls::export_session_keys(connection.session(), &negotiated).expect("an exporter");
+        Ok(Self { response, keys })
+    }
+
     /// The address of the NTP server that the answer names.
     ///
     /// # Panics

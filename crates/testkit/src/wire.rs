@@ -71,8 +71,11 @@ pub fn message(records: &[Record]) -> Vec<u8> {
 }
 
 /// Reads one message as it is. `None` if the peer ends, in whatever way, before it is complete;
-/// what is no message comes as it was read.
-pub(crate) async fn read_octets(stream: &mut (impl AsyncRead + Unpin)) -> Option<Vec<u8>> {
+/// what is no message comes as it was read. `note` is told of all that comes, message or not.
+pub(crate) async fn read_octets(
+    stream: &mut (impl AsyncRead + Unpin),
+    mut note: impl FnMut(&[u8]),
+) -> Option<Vec<u8>> {
     let mut decoder = MessageDecoder::new(RESPONSE_LIMIT);
     let mut octets = Vec::new();
     let mut buffer = [0; 4096];
@@ -82,6 +85,7 @@ pub(crate) async fn read_octets(stream: &mut (impl AsyncRead + Unpin)) -> Option
             .await
             .ok()
             .filter(|count| *count > 0)?;
+        note(&buffer[..count]);
         octets.extend_from_slice(&buffer[..count]);
         match decoder.feed(&buffer[..count]) {
             Ok(None) => {}
@@ -191,7 +195,7 @@ impl RawClient {
     /// # Panics
     /// If the server closes first.
     pub async fn receive(&mut self) -> Vec<u8> {
-        let message = within("a message", read_octets(&mut self.stream)).await;
+        let message = within("a message", read_octets(&mut self.stream, |_| ())).await;
         message.expect("a complete message")
     }
 

@@ -1,4 +1,5 @@
-//! Time sources that fail: what their users get, and who gets the keys.
+//! Time sources that are odd, slow or of no use to a user. Their failures have a directory of their
+//! own, `failures`.
 #![cfg(feature = "unstable_nts-pool")]
 
 use std::time::Duration;
@@ -7,7 +8,7 @@ use nts_pool_ke::{Dialect, SourceConfig};
 use nts_proto::code_points::AeadAlgorithm;
 use nts_proto::ke::negotiation::Capabilities;
 use testkit::faulty_source::{Answer, Connect, Gate, Kind, Script, Setup};
-use testkit::lab::{POOL_NAME, RealSource, RunningPool, TOKEN, entry, loopback, token};
+use testkit::lab::{POOL_NAME, RunningPool, TOKEN, entry, loopback, token};
 use testkit::user::{Failure, Session, plain_request};
 use testkit::wire::{End, Transcript};
 use testkit::{FaultySource, Lab};
@@ -44,178 +45,6 @@ fn assert_refused(answer: &Transcript, expected: &str, what: &str) {
 
 fn octets(hex: &str) -> Answer {
     Answer::Octets(hex::decode(hex).expect("hexadecimal digits"))
-}
-
-/// A source that takes the keys and then fails costs an Error 2, and no second source sees them.
-async fn assert_no_second_source(what: &str, fault: &Answer) {
-    let lab = Lab::new();
-    let script = || Script::on_fixed_key(fault.clone());
-    let sources = [
-        lab.faulty_source(loopback(2), script()).await,
-        lab.faulty_source(loopback(3), script()).await,
-    ];
-    let pool = impatient_pool(&lab, sources.iter().map(FaultySource::entry).collect());
-    assert_refused(&answer(&lab, &pool).await, ERROR_2, what);
-    let [one, other] = sources.map(|source| source.seen().keys());
-    let (mut keys, nobody) = if one.is_empty() {
-        (other, one)
-    } else {
-        (one, other)
-    };
-    assert!(nobody.is_empty(), "{what}: both sources have seen keys");
-    let repeated = keys.len();
-    assert!((1..=2).contains(&repeated), "{what}: sent {repeated} times");
-    keys.dedup();
-    assert_eq!(keys.len(), 1, "{what}: other keys for the same user");
-    assert_eq!(keys[0].len(), 64, "{what}");
-}
-
-#[tokio::test(flavor = "multi_thread")]
-async fn slow_post_key_error_not_eof() {
-    assert_no_second_source("silent", &Answer::Silence).await;
-    assert_no_second_source("held back", &Answer::Held(Gate::new())).await;
-}
-
-#[tokio::test(flavor = "multi_thread")]
-async fn garbage_no_second_source() {
-    for (what, fault) in [
-        ("cut off", Answer::Cut),
-        ("cut off in the middle", Answer::Half),
-        ("garbage", octets("474554202f20485454502f312e310d0a")),
-        ("more than a message", octets("800100020000800000008000")),
-        ("endless cookies", Answer::with_body(5, &[0xaa; 4096])),
-        ("unknown and critical", Answer::with_record(0x8032, &[])),
-        ("a name with a blank", Answer::with_record(0x8006, b"a b")),
-        ("port 0", Answer::with_record(0x8007, &[0, 0])),
-    ] {
-        assert_no_second_source(what, &fault).await;
-    }
-}
-
-#[tokio::test(flavor = "multi_thread")]
-async fn reply_mismatch_blocked() {
-    let keep_alive_only = Answer::edited(|records| {
-        records.retain(|record| [0, 8].contains(&record.record_type()));
-    });
-    for (what, fault) in [
-        ("another algorithm", Answer::with_body(4, &[0, 17])),
-        (
-            "an algorithm nobody offered",
-            Answer::with_body(4, &[0, 30]),
-        ),
-        ("another protocol", Answer::with_body(1, &[0x80, 1])),
-        ("two algorithms", Answer::with_body(4, &[0, 15, 0, 17])),
-        ("no algorithm", Answer::without(4)),
-        ("no protocol", Answer::without(1)),
-        ("no cookies", Answer::without(5)),
-        ("empty cookies", Answer::with_body(5, &[])),
-        ("Keep Alive only", keep_alive_only),
-        (
-            "a list nobody asked for",
-            Answer::with_record(0x8009, &[0, 0]),
-        ),
-    ] {
-        assert_no_second_source(what, &fault).await;
-    }
-}
-
-#[tokio::test(flavor = "multi_thread")]
-async fn a_source_that_says_no_to_keys_is_not_replaced() {
-    for (what, fault) in [
-        ("a warning", Answer::with_record(0x8003, &[0, 1])),
-        ("error 0", octets("80020002000080000000")),
-        ("error 1", octets("80020002000180000000")),
-        ("error 2", octets("80020002000280000000")),
-        ("a private error", octets("80020002f00180000000")),
-        ("nothing in common", octets("8001000080000000")),
-        (
-            "no common algorithm",
-            octets("8001000200008004000080000000"),
-        ),
-    ] {
-        assert_no_second_source(what, &fault).await;
-    }
-}
-
-/// A source that does not know the pool's token says so before keys are sent, and no user notices.
-#[tokio::test(flavor = "multi_thread")]
-async fn wrong_token_prekey() {
-    let lab = Lab::new();
-    let stranger = lab.faulty_source(loopback(2), Script::default()).await;
-    let mut entry = stranger.entry();
-    entry.auth_token = Some(token("another-token-0123456789abcdef"));
-    let good = lab.source(loopback(3));
-    let pool = lab.pool(vec![entry, good.entry()]);
-    for _ in 0..20 {
-        let session = exchange(&lab, &pool).await.expect("cookies");
-        assert_eq!(session.ntp_server(), good.ntp);
-    }
-    assert_eq!(stranger.seen().keys(), [[0; 0]; 0]);
-}
-
-/// When a source drops the pool's token, users whose keys it has by then get an Error 2; all
-/// others go elsewhere.
-#[tokio::test(flavor = "multi_thread")]
-async fn token_revoked_midway() {
-    let lab = Lab::new();
-    let source = lab.faulty_source(loopback(2), Script::default()).await;
-    let good = lab.source(loopback(3));
-    let pool = lab.pool(vec![source.entry(), good.entry()]);
-    while source.seen().keys().is_empty() {
-        exchange(&lab, &pool).await.expect("cookies");
-    }
-    let before = source.seen().keys().len();
-    source.follow(Script {
-        info: octets("80020002000180000000"),
-        fixed_key: octets("80020002000180000000"),
-        ..Script::default()
-    });
-    let mut failed = 0;
-    for _ in 0..50 {
-        match exchange(&lab, &pool).await {
-            Ok(session) => assert_eq!(session.ntp_server(), good.ntp),
-            Err(_) => failed += 1,
-        }
-    }
-    assert!(failed <= 1, "{failed} of 50 users failed");
-    assert_eq!(source.seen().keys().len(), before + failed);
-}
-
-/// A source may close kept-alive connections whenever it likes.
-#[tokio::test(flavor = "multi_thread")]
-async fn idle_close_invisible() {
-    let lab = Lab::new();
-    let source = lab.faulty_source(loopback(2), Script::default()).await;
-    let pool = lab.pool(vec![source.entry()]);
-    for number in 1..=20 {
-        exchange(&lab, &pool).await.expect("cookies");
-        source.drop_connections().await;
-        let seen = source.seen();
-        assert_eq!(seen.keys().len(), number, "nobody was asked twice");
-    }
-}
-
-/// After two hard failures no user is sent there any more, though key-free checks find nothing wrong.
-/// Users' word alone ejects nobody of the last three sources, so there are four.
-#[tokio::test(flavor = "multi_thread")]
-async fn a_source_that_fails_its_users_is_ejected_after_two() {
-    let lab = Lab::new();
-    let bad = lab
-        .faulty_source(loopback(2), Script::on_fixed_key(Answer::without(5)))
-        .await;
-    let good = [3, 4, 5].map(|last| lab.source(loopback(last)));
-    let mut entries = vec![bad.entry()];
-    entries.extend(good.iter().map(RealSource::entry));
-    let pool = lab.pool(entries);
-    let mut failed = 0;
-    for _ in 0..60 {
-        match exchange(&lab, &pool).await {
-            Ok(session) => assert!(good.iter().any(|good| good.ntp == session.ntp_server())),
-            Err(_) => failed += 1,
-        }
-    }
-    assert!(failed <= 2, "{failed} of 60 users failed");
-    assert_eq!(bad.seen().count(Kind::FixedKey), failed);
 }
 
 /// Everything that a source can do wrong before it has seen a key: no user notices.
@@ -309,40 +138,6 @@ async fn all_sources_bad_is_an_internal_error() {
     }
 }
 
-/// The token goes to nobody whose certificate is not good for the configured name.
-#[tokio::test(flavor = "multi_thread")]
-async fn bad_cert_never_gets_token() {
-    let lab = Lab::new();
-    let setup = Setup::new(lab.authority(), &["127.0.0.9"]);
-    let impostor = FaultySource::with_setup(loopback(2), setup, Script::default()).await;
-    let pool = lab.pool(vec![impostor.entry()]);
-    assert_refused(&answer(&lab, &pool).await, ERROR_2, "only an impostor");
-    impostor
-        .wait_for("the pool to turn away", |seen| seen.failed_handshakes > 0)
-        .await;
-    assert_eq!(impostor.seen().requests.len(), 0);
-}
-
-#[tokio::test(flavor = "multi_thread")]
-async fn no_keepalive_source() {
-    let lab = Lab::new();
-    let script = Script {
-        info: Answer::without(8),
-        fixed_key: Answer::without(8),
-        ..Script::default()
-    };
-    let source = lab.faulty_source(loopback(2), script).await;
-    let pool = lab.pool(vec![source.entry()]);
-    for _ in 0..5 {
-        exchange(&lab, &pool).await.expect("cookies all the same");
-    }
-    let seen = source.seen();
-    assert_eq!(seen.count(Kind::FixedKey), 5);
-    let mut connections: Vec<_> = seen.requests.iter().map(|asked| asked.connection).collect();
-    connections.dedup();
-    assert_eq!(connections.len(), seen.requests.len());
-}
-
 #[tokio::test(flavor = "multi_thread")]
 async fn a_source_that_keeps_connections_is_asked_on_them() {
     let lab = Lab::new();
@@ -369,85 +164,6 @@ async fn a_source_that_keeps_connections_is_asked_on_them() {
     keys.sort();
     keys.dedup();
     assert_eq!(keys.len(), 20, "every user has keys of his own");
-}
-
-/// A kept-alive connection that turns out to have died costs no user anything: the same source is
-/// asked once more.
-#[tokio::test(flavor = "multi_thread")]
-async fn retry_same_source_only() {
-    let lab = Lab::new();
-    let cut_if_reused = Answer::decided(|seen| {
-        let now = seen.requests.last().map(|asked| asked.connection);
-        let on_it = seen
-            .requests
-            .iter()
-            .filter(|asked| Some(asked.connection) == now);
-        match on_it.count() {
-            1 => Answer::Good,
-            _ => Answer::Cut,
-        }
-    });
-    let script = || Script::on_fixed_key(cut_if_reused.clone());
-    let sources = [
-        lab.faulty_source(loopback(2), script()).await,
-        lab.faulty_source(loopback(3), script()).await,
-    ];
-    let pool = lab.pool(sources.iter().map(FaultySource::entry).collect());
-    for _ in 0..10 {
-        exchange(&lab, &pool)
-            .await
-            .expect("cookies at the second try");
-    }
-    let [mut one, other] = sources.map(|source| source.seen().keys());
-    one.retain(|keys| other.contains(keys));
-    assert!(one.is_empty(), "both sources have seen the same keys");
-}
-
-#[tokio::test(flavor = "multi_thread")]
-async fn capability_drift() {
-    let lab = Lab::new();
-    let source = lab.faulty_source(loopback(2), Script::default()).await;
-    let pool = lab.pool(vec![source.entry()]);
-    let mut request = plain_request();
-    request.algorithms = [15, 17].map(AeadAlgorithm::from).to_vec();
-    let user = lab.user();
-    let first = user
-        .key_exchange(pool.address, POOL_NAME, &request)
-        .await
-        .unwrap();
-    assert_eq!(first.response.algorithm, AeadAlgorithm::AesSivCmac256);
-    // From now on only 17.
-    source.follow(Script {
-        info: Answer::with_body(10, &[0, 17, 0, 64]),
-        fixed_key: Answer::decided(|seen| match seen.requests.last() {
-            Some(asked) if asked.body_of(&[4]) == Some(vec![0, 17]) => Answer::Good,
-            _ => Answer::Octets(hex::decode("8001000200008004000080000000").unwrap()),
-        }),
-        ..Script::default()
-    });
-    let octets = request.encode();
-    let surprised = user
-        .converse(pool.address, POOL_NAME, octets.as_ref())
-        .await;
-    assert_refused(&surprised, ERROR_2, "the source changed its mind");
-    source
-        .wait_for("another question", |seen| seen.count(Kind::Info) >= 2)
-        .await;
-    let next = loop {
-        // The pool may still be reading the answer to its question.
-        match user.key_exchange(pool.address, POOL_NAME, &request).await {
-            Ok(session) => break session,
-            Err(failure) => assert!(matches!(failure, Failure::Response(_)), "{failure:?}"),
-        }
-    };
-    assert_eq!(next.response.algorithm, AeadAlgorithm::AesSivCmac512);
-    let seen = source.seen();
-    let offered: Vec<_> = seen
-        .requests
-        .iter()
-        .filter_map(|asked| asked.body_of(&[4]))
-        .collect();
-    assert_eq!(offered.iter().filter(|body| **body == [0, 15]).count(), 2);
 }
 
 #[tokio::test(flavor = "multi_thread")]

@@ -1,26 +1,12 @@
 //! The pool's judgement of its sources, as users meet it: who gets none, and who gets them back.
 #![cfg(feature = "unstable_nts-pool")]
 
-use std::time::Duration;
-
-use nts_pool_ke::fleet::{HealthPolicy, State};
+use nts_pool_ke::fleet::State;
 use nts_pool_ke::selection::Families;
+use testkit::Lab;
 use testkit::faulty_source::{Connect, Kind, Script};
-use testkit::lab::{POOL_NAME, RealSource, RunningPool, loopback};
+use testkit::lab::{POOL_NAME, RealSource, RunningPool, loopback, quick_health};
 use testkit::user::plain_request;
-use testkit::{FaultySource, Lab};
-
-/// Health in which nothing takes longer than it must.
-fn quick() -> HealthPolicy {
-    HealthPolicy {
-        hold: Duration::from_millis(500),
-        probe_pause_min: Duration::from_millis(50),
-        probe_pause_max: Duration::from_millis(100),
-        ramp: Duration::from_secs(1),
-        ramp_after_hard: Duration::from_secs(1),
-        ..HealthPolicy::default()
-    }
-}
 
 async fn serve_one(lab: &Lab, pool: &RunningPool) -> String {
     let session = lab
@@ -29,18 +15,6 @@ async fn serve_one(lab: &Lab, pool: &RunningPool) -> String {
         .await
         .expect("cookies");
     session.response.server.expect("a server").to_string()
-}
-
-/// What the metrics say of a source.
-fn is_in(pool: &RunningPool, source: &FaultySource, state: State) -> bool {
-    let series = "nts_pool_ke_source_state";
-    let line = format!(
-        "{series}{{source=\"{}\"}} {}",
-        source.address(),
-        state.number()
-    );
-    let page = pool.running.registry().render();
-    page.lines().any(|it| it == line)
 }
 
 #[tokio::test(flavor = "multi_thread")]
@@ -52,8 +26,8 @@ async fn an_ejected_source_gets_users_back_after_checks_that_cost_none_of_them()
     let good = [3, 4, 5].map(|last| lab.source(loopback(last)));
     let mut entries = vec![bad.entry()];
     entries.extend(good.iter().map(RealSource::entry));
-    let pool = lab.pool_with(entries, |config| config.health = quick());
-    while !is_in(&pool, &bad, State::Ejected) {
+    let pool = lab.pool_with(entries, |config| config.health = quick_health());
+    while !pool.is_in(bad.address(), State::Ejected) {
         serve_one(&lab, &pool).await;
     }
     bad.follow(Script::default());
@@ -67,7 +41,7 @@ async fn an_ejected_source_gets_users_back_after_checks_that_cost_none_of_them()
         before_users >= 2,
         "it got users after {before_users} checks"
     );
-    while !is_in(&pool, &bad, State::Healthy) {
+    while !pool.is_in(bad.address(), State::Healthy) {
         serve_one(&lab, &pool).await;
     }
 }

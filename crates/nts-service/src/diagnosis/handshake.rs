@@ -208,7 +208,7 @@ pub fn explain_read(error: ReadError) -> (String, Option<&'static str>) {
                 (text, Some(advice))
             }
         },
-        ReadError::Closed { received: 0 } => (
+        ReadError::Closed { received: 0, .. } => (
             "the server closed the connection without an answer".to_owned(),
             None,
         ),

@@ -8,7 +8,7 @@ use nts_proto::ke::negotiation::negotiate;
 use nts_proto::ke::request::{FixedKeyRequest, Request};
 use nts_proto::ke::response::{FixedKeyResponse, InfoResponse, KeyExchangeResponse, Refusal};
 use nts_service::tls;
-use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
+use tokio::io::{AsyncRead, AsyncReadExt as _, AsyncWriteExt as _};
 use tokio::net::TcpStream;
 use tokio_rustls::TlsAcceptor;
 use tokio_rustls::server::TlsStream;
@@ -26,17 +26,18 @@ const COOKIE_LENGTH: usize = 104;
 pub(super) async fn serve(mut stream: TcpStream, number: usize, shared: &Shared) {
     match shared.script().connect {
         Connect::Close => return,
-        Connect::Silent => return until_closed(&mut stream).await,
-        Connect::Serve | Connect::SilentAfterHandshake => {}
+        Connect::Silent => return until_closed(&mut stream, |_| ()).await,
+        _ => {}
     }
-    let Ok(mut stream) = TlsAcceptor::from(shared.tls.clone()).accept(stream).await else {
+    let Ok(mut stream) = TlsAcceptor::from(shared.tls()).accept(stream).await else {
         shared.note(|seen| seen.failed_handshakes += 1);
         return;
     };
+    let received = |octets: &[u8]| shared.note(|seen| seen.received(number, octets));
     if shared.script().connect == Connect::SilentAfterHandshake {
-        return until_closed(stream.get_mut().0).await;
+        return until_closed(&mut stream, received).await;
     }
-    while let Some(octets) = read_octets(&mut stream).await {
+    while let Some(octets) = read_octets(&mut stream, received).await {
         let request = Message::decode(&octets, REQUEST_LIMIT).ok();
         let asked = Asked::new(number, octets, request.is_some());
         let kind = asked.kind;
@@ -52,6 +53,9 @@ pub(super) async fn serve(mut stream: TcpStream, number: usize, shared: &Shared)
             Answer::Decided(decide) => decide(&shared.seen.borrow()),
             answer => answer,
         };
+        if let Answer::Silence = answer {
+            return until_closed(&mut stream, received).await;
+        }
         if !send(&mut stream, good.as_ref(), answer).await {
             return;
         }
@@ -70,11 +74,7 @@ async fn send(stream: &mut TlsStream<TcpStream>, good: &[u8], answer: Answer) ->
             good.to_vec()
         }
         // A decision that decides nothing gives nothing.
-        Answer::Cut | Answer::Decided(_) => return false,
-        Answer::Silence => {
-            until_closed(stream.get_mut().0).await;
-            return false;
-        }
+        Answer::Cut | Answer::Silence | Answer::Decided(_) => return false,
     };
     // The other side may be gone; that is for the test to see on the other side.
     if stream.write_all(&octets).await.is_err() || stream.flush().await.is_err() {
@@ -99,10 +99,12 @@ async fn send(stream: &mut TlsStream<TcpStream>, good: &[u8], answer: Answer) ->
     }
 }
 
-/// Reads and throws away.
-async fn until_closed(stream: &mut TcpStream) {
+/// Reads and says nothing.
+async fn until_closed(stream: &mut (impl AsyncRead + Unpin), note: impl Fn(&[u8])) {
     let mut buffer = [0; 1024];
-    while stream.read(&mut buffer).await.is_ok_and(|count| count > 0) {}
+    while let Ok(count @ 1..) = stream.read(&mut buffer).await {
+        note(&buffer[..count]);
+    }
 }
 
 /// What a source without faults would answer.

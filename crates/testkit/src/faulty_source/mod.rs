@@ -4,23 +4,24 @@
 //! Its cookies open nothing; it is for what happens before a user asks for the time.
 
 mod connection;
+mod door;
 mod script;
 mod seen;
 
 use std::net::{IpAddr, SocketAddr};
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use nts_proto::ke::negotiation::Capabilities;
 use nts_proto::ke::token::AuthenticationToken;
 use nts_service::tls::{self, ClientCertificates, Identity};
 use rustls::ServerConfig;
 use rustls_pki_types::CertificateDer;
-use tokio::net::TcpListener;
 use tokio::sync::{mpsc, oneshot, watch};
 use tokio::task::JoinSet;
 
 use crate::authority::CertificateAuthority;
 use crate::deadline::within;
+use door::Door;
 
 pub use script::{Answer, Connect, Gate, Script};
 pub use seen::{Asked, Kind, Seen};
@@ -61,11 +62,11 @@ pub struct FaultySource {
 }
 
 struct Shared {
-    tls: Arc<ServerConfig>,
+    tls: Mutex<Arc<ServerConfig>>,
     capabilities: Capabilities,
     token: Option<AuthenticationToken>,
     certificate: Option<CertificateDer<'static>>,
-    script: Mutex<Script>,
+    script: watch::Sender<Script>,
     seen: watch::Sender<Seen>,
 }
 
@@ -81,22 +82,21 @@ impl FaultySource {
     /// # Panics
     /// If the address is none of this machine's.
     pub async fn with_setup(ip: IpAddr, setup: Setup, script: Script) -> Self {
-        let listener = TcpListener::bind((ip, 0))
-            .await
-            .expect("an address of loopback");
-        let address = listener.local_addr().expect("a bound socket");
+        let door = Door::new(ip, script.connect).await;
+        let address = door.address();
         let (sender, seen) = watch::channel(Seen::default());
         let shared = Arc::new(Shared {
-            tls: tls::server_config(&setup.identity, ClientCertificates::Request),
+            tls: Mutex::new(server_config(&setup.identity)),
             capabilities: setup.capabilities,
             token: setup.token,
             certificate: setup.certificate,
-            script: Mutex::new(script),
+            script: watch::Sender::new(script),
             seen: sender,
         });
         let mut tasks = JoinSet::new();
         let (dropping, drops) = mpsc::channel(1);
-        tasks.spawn(accept(listener, drops, Arc::clone(&shared)));
+        let script = shared.script.subscribe();
+        tasks.spawn(accept(door, script, drops, Arc::clone(&shared)));
         Self {
             address,
             shared,
@@ -111,13 +111,15 @@ impl FaultySource {
         self.address
     }
 
-    /// What it does from the next connection or request on.
+    /// What it does from the next connection or request on. Whether it listens at all changes a
+    /// moment later, at the latest when [`FaultySource::drop_connections`] has returned.
     pub fn follow(&self, script: Script) {
-        *self
-            .shared
-            .script
-            .lock()
-            .unwrap_or_else(PoisonError::into_inner) = script;
+        self.shared.script.send_replace(script);
+    }
+
+    /// What it shows of itself from the next connection on.
+    pub fn show(&self, identity: &Identity) {
+        *lock(&self.shared.tls) = server_config(identity);
     }
 
     /// Cuts off all connections, whatever they wait for, and goes on listening.
@@ -166,10 +168,11 @@ impl FaultySource {
 
 impl Shared {
     fn script(&self) -> Script {
-        self.script
-            .lock()
-            .unwrap_or_else(PoisonError::into_inner)
-            .clone()
+        self.script.borrow().clone()
+    }
+
+    fn tls(&self) -> Arc<ServerConfig> {
+        Arc::clone(&lock(&self.tls))
     }
 
     fn note(&self, change: impl FnOnce(&mut Seen)) {
@@ -177,8 +180,17 @@ impl Shared {
     }
 }
 
+fn server_config(identity: &Identity) -> Arc<ServerConfig> {
+    tls::server_config(identity, ClientCertificates::Request)
+}
+
+fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
+    mutex.lock().unwrap_or_else(PoisonError::into_inner)
+}
+
 async fn accept(
-    listener: TcpListener,
+    mut door: Door,
+    mut script: watch::Receiver<Script>,
     mut drops: mpsc::Receiver<oneshot::Sender<()>>,
     shared: Arc<Shared>,
 ) {
@@ -186,14 +198,10 @@ async fn accept(
     let mut numbers = 0..;
     loop {
         tokio::select! {
-            accepted = listener.accept() => {
-                let Ok((stream, _)) = accepted else { return };
-                shared.note(|seen| seen.connections += 1);
-                let (shared, number) = (Arc::clone(&shared), numbers.next().unwrap_or_default());
-                connections.spawn(async move {
-                    connection::serve(stream, number, &shared).await;
-                    shared.note(|seen| seen.closed += 1);
-                });
+            biased;
+            Ok(()) = script.changed() => {
+                let connect = script.borrow_and_update().connect;
+                door.become_as(connect).await;
             }
             dropping = drops.recv() => {
                 let Some(done) = dropping else { break };
@@ -202,9 +210,18 @@ async fn accept(
                 shared.note(|seen| seen.closed += open);
                 let _ = done.send(());
             }
+            accepted = door.accept() => {
+                let Some(stream) = accepted else { return };
+                shared.note(|seen| seen.connections += 1);
+                let (shared, number) = (Arc::clone(&shared), numbers.next().unwrap_or_default());
+                connections.spawn(async move {
+                    connection::serve(stream, number, &shared).await;
+                    shared.note(|seen| seen.closed += 1);
+                });
+            }
             Some(_) = connections.join_next() => {}
         }
     }
-    drop(listener);
+    drop(door);
     connections.shutdown().await;
 }

@@ -51,9 +51,13 @@ pub enum Connect {
     /// It is served.
     #[default]
     Serve,
-    /// It is closed at once.
+    /// It is accepted and closed at once.
     Close,
-    /// Nothing ever comes back: a black hole.
+    /// There is none: nobody listens.
+    Refuse,
+    /// There is none: the system drops every SYN, as a black hole would.
+    Lost,
+    /// It is accepted, and nothing ever comes back.
     Silent,
     /// The handshake succeeds, then nothing comes back.
     SilentAfterHandshake,

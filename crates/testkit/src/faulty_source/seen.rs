@@ -1,5 +1,7 @@
 //! What a source has seen.
 
+use std::collections::BTreeMap;
+
 use crate::wire::{Record, records};
 
 /// Everything that has reached a source since it was started.
@@ -13,6 +15,8 @@ pub struct Seen {
     pub failed_handshakes: usize,
     /// Requests, in the order in which they came, over all connections.
     pub requests: Vec<Asked>,
+    /// Every octet that came within TLS, by connection, counted from 0.
+    pub octets: BTreeMap<usize, Vec<u8>>,
 }
 
 /// One request.
@@ -40,6 +44,10 @@ pub enum Kind {
 }
 
 impl Seen {
+    pub(super) fn received(&mut self, connection: usize, octets: &[u8]) {
+        self.octets.entry(connection).or_default().extend(octets);
+    }
+
     /// Requests of this kind.
     pub fn count(&self, kind: Kind) -> usize {
         self.requests
