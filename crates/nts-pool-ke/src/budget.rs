@@ -15,7 +15,7 @@ const RETRY_ROUND_TRIPS: u32 = 3;
 
 /// The time of one user's exchange, from accept to the last octet.
 #[derive(Clone, Copy, Debug)]
-pub(crate) struct Budget {
+pub struct Budget {
     started: Instant,
     /// When the answer has to be decided.
     answer_by: Instant,
@@ -25,7 +25,7 @@ pub(crate) struct Budget {
 
 impl Budget {
     /// A budget of `length` that ends at `deadline`.
-    pub(crate) fn new(deadline: Instant, length: Duration) -> Self {
+    pub fn new(deadline: Instant, length: Duration) -> Self {
         Self {
             started: deadline - length,
             answer_by: deadline - LARGEST_RESERVE.min(length / 10),
@@ -34,38 +34,38 @@ impl Budget {
     }
 
     /// When the user was accepted.
-    pub(crate) fn started(&self) -> Instant {
+    pub fn started(&self) -> Instant {
         self.started
     }
 
     /// When the answer has to be decided, so that even an Error record still arrives in time.
-    pub(crate) fn answer_by(&self) -> Instant {
+    pub fn answer_by(&self) -> Instant {
         self.answer_by
     }
 
     /// When everything has to be over.
-    pub(crate) fn deadline(&self) -> Instant {
+    pub fn deadline(&self) -> Instant {
         self.deadline
     }
 
     /// Until when one candidate may be tried before the next one gets its chance.
     ///
     /// `round_trip` is the smoothed round-trip time to it, when it is known.
-    pub(crate) fn trial_until(&self, now: Instant, round_trip: Option<Duration>) -> Instant {
+    pub fn trial_until(&self, now: Instant, round_trip: Option<Duration>) -> Instant {
         let share = self.remaining(now) * 2 / 5;
         now + round_trip.map_or(share, trial_of).min(share)
     }
 
     /// Until when the last candidate may be tried: there is nobody to save time for, except that
     /// the request itself still has to be sent and answered.
-    pub(crate) fn last_trial_until(&self, now: Instant) -> Instant {
+    pub fn last_trial_until(&self, now: Instant) -> Instant {
         now + self.remaining(now) * 4 / 5
     }
 
     /// Whether a source is to blame if it was not ready within `given`: not if the user had left it
     /// less than a trial takes over its own round-trip time. A tenth less is no excuse: the moments
     /// before a trial begins are not the source's, but they are in its time.
-    pub(crate) fn is_fair(given: Duration, round_trip: Option<Duration>) -> bool {
+    pub fn is_fair(given: Duration, round_trip: Option<Duration>) -> bool {
         let needed = round_trip.map_or(SHORTEST_TRIAL, trial_of);
         given >= needed * 9 / 10
     }
@@ -73,7 +73,7 @@ impl Budget {
     /// Whether a source is to blame if it did not answer to keys within `given`: only if the user
     /// had left it half of the time. Being blamed for that outlasts every check, so whoever comes
     /// late with his request must not be able to bring it about.
-    pub(crate) fn is_fair_after_keys(&self, given: Duration) -> bool {
+    pub fn is_fair_after_keys(&self, given: Duration) -> bool {
         given >= (self.deadline - self.started) / 2
     }
 
@@ -82,7 +82,7 @@ impl Budget {
     }
 
     /// Whether a Fixed Key Request can still be repeated on a fresh connection.
-    pub(crate) fn allows_retry(&self, now: Instant, round_trip: Option<Duration>) -> bool {
+    pub fn allows_retry(&self, now: Instant, round_trip: Option<Duration>) -> bool {
         let needed = round_trip
             .unwrap_or_default()
             .saturating_mul(RETRY_ROUND_TRIPS);

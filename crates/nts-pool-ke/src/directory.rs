@@ -22,7 +22,7 @@ use crate::selection::{
     Entry, Groups, NameIndex, Roster, RosterError, SelectionPolicy, SourceIndex,
 };
 
-/// Tables are made anew at most this often, unless users would get nothing meanwhile.
+/// Tables are made anew at most this often, unless users learn a new name.
 const REBUILD_PAUSE: Duration = Duration::from_millis(250);
 
 /// All sources as users may be sent to them.
@@ -46,7 +46,7 @@ struct Ledger {
     records: HashMap<SourceKey, Record>,
     roll: Arc<Roll>,
     /// Whether users for whom nobody is left get somebody who is not admitted.
-    panic: bool,
+    panic: Arc<AtomicBool>,
     /// Sources whose check is due and not begun.
     to_check: Vec<SourceKey>,
     /// Whether the tables are behind.
@@ -71,7 +71,7 @@ impl Directory {
         let fleet = Fleet::new(health);
         Self {
             ledger: Mutex::new(Ledger {
-                panic: fleet.is_in_panic(),
+                panic: Arc::new(AtomicBool::new(fleet.is_in_panic())),
                 fleet,
                 records: HashMap::new(),
                 roll: Arc::default(),
@@ -105,14 +105,15 @@ impl Directory {
         let place = |source: SourceIndex| Place {
             source: keys[source.get()],
             weight: roster.weight(source),
-            levels: roster.levels_of(source).into(),
         };
         let places = roster.sources().map(place).collect();
         let actions = ledger.fleet.place(places, now, &mut rand::rng());
         let admitted = keys.iter().map(|key| ledger.admission(*key)).collect();
-        ledger.roll = Arc::new(Roll::new(roster, keys, admitted, selection));
-        ledger.panic = ledger.fleet.is_in_panic();
-        ledger.carry_out(actions, now);
+        let panic = Arc::clone(&ledger.panic);
+        // Without messages: the rules are others now.
+        panic.store(ledger.fleet.is_in_panic(), Ordering::Relaxed);
+        ledger.roll = Arc::new(Roll::new(roster, keys, admitted, panic, selection));
+        ledger.carry_out(actions);
         ledger.rebuild(now);
         let roll = Arc::clone(&ledger.roll);
         drop(ledger);
@@ -127,7 +128,7 @@ impl Directory {
 
     /// Whether most sources fail at once, or nobody is in service.
     pub(crate) fn is_in_panic(&self) -> bool {
-        self.lock().panic
+        self.lock().roll.is_in_panic()
     }
 
     /// Whether there is a source that works.
@@ -147,7 +148,7 @@ impl Directory {
         let actions = ledger
             .fleet
             .handle_event(source, event, now, &mut rand::rng());
-        ledger.carry_out(actions, now);
+        ledger.carry_out(actions);
         let sooner = ledger.due(now) != before;
         drop(ledger);
         if sooner {
@@ -198,7 +199,7 @@ impl Directory {
         let now = now();
         let mut ledger = self.lock();
         let actions = ledger.fleet.handle_timer(now, &mut rand::rng());
-        ledger.carry_out(actions, now);
+        ledger.carry_out(actions);
         if ledger.rebuild_at().is_some_and(|at| at <= now) {
             ledger.rebuild(now);
         }
@@ -250,7 +251,7 @@ impl Ledger {
         flag
     }
 
-    fn carry_out(&mut self, actions: Vec<Action>, now: Instant) {
+    fn carry_out(&mut self, actions: Vec<Action>) {
         for action in actions {
             match action {
                 Action::Check(key) => self.to_check.push(key),
@@ -263,13 +264,11 @@ impl Ledger {
             }
         }
         let panic = self.fleet.is_in_panic();
-        if panic != self.panic {
-            self.panic = panic;
+        if self.panic.swap(panic, Ordering::Relaxed) != panic {
             match panic {
                 true => tracing::warn!("users may get a time source that fails: better than none"),
                 false => tracing::info!("users get only time sources that work"),
             }
-            self.rebuild(now);
         }
     }
 
@@ -309,7 +308,7 @@ impl Ledger {
         });
         let names = Arc::new(NameIndex::new(names.flatten()));
         let standing = |key| self.fleet.standing(key);
-        self.roll.fold(names, self.panic, standing);
+        self.roll.fold(names, standing);
     }
 
     fn state(&self, source: SourceKey) -> State {

@@ -12,7 +12,9 @@
 //! | `reload` | taking in what operators change |
 //! | `setup` | what a running pool goes by, replaced as a whole |
 //! | `server` | one user's connection |
-//! | `exchange` | the way from a request to an answer, and the rule about keys |
+//! | `key_rule` | who may be tried before keys have left the pool, and who afterwards; pure |
+//! | `effort` | how much more than one connection for each user there may be; pure |
+//! | `exchange` | the way from a request to an answer |
 //! | `selection` | choosing a source by weight, place, family, name and operator; pure |
 //! | `fleet` | the health of all sources: who may be sent users; pure |
 //! | `directory`, `roll`, `sources`, `keepers` | where those rules meet the running pool |
@@ -23,7 +25,9 @@
 //! What never happens here: NTP, record parsing, a look into a cookie.
 
 pub mod config;
+pub mod effort;
 pub mod fleet;
+pub mod key_rule;
 pub mod pool;
 pub mod program;
 pub mod reload;

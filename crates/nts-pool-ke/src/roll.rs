@@ -16,6 +16,8 @@ pub(crate) struct Roll {
     keys: Box<[SourceKey]>,
     /// By position: whether health lets users be sent there. The flags outlive the roll.
     admitted: Box<[Arc<AtomicBool>]>,
+    /// Whether users for whom no admitted source is left get one that is not admitted.
+    panic: Arc<AtomicBool>,
     policy: SelectionPolicy,
     snapshot: ArcSwap<Snapshot>,
 }
@@ -26,30 +28,25 @@ impl Roll {
         roster: Roster,
         keys: Box<[SourceKey]>,
         admitted: Box<[Arc<AtomicBool>]>,
+        panic: Arc<AtomicBool>,
         policy: SelectionPolicy,
     ) -> Self {
-        let snapshot = Snapshot::new(Arc::new(roster), Arc::default(), policy, false, |_| {
-            Standing::OUT
-        });
+        let out = |_| Standing::OUT;
+        let snapshot = Snapshot::new(Arc::new(roster), Arc::default(), policy, out);
         Self {
             keys,
             admitted,
+            panic,
             policy,
             snapshot: ArcSwap::from_pointee(snapshot),
         }
     }
 
-    /// Makes tables of how everybody stands. With `panic`, users for whom no admitted source is
-    /// left get one that is not admitted.
-    pub(crate) fn fold(
-        &self,
-        names: Arc<NameIndex>,
-        panic: bool,
-        standing: impl Fn(SourceKey) -> Standing,
-    ) {
+    /// Makes tables of how everybody stands.
+    pub(crate) fn fold(&self, names: Arc<NameIndex>, standing: impl Fn(SourceKey) -> Standing) {
         let roster = Arc::clone(self.snapshot.load().roster());
         let standing = |source: SourceIndex| standing(self.keys[source.get()]);
-        let snapshot = Snapshot::new(roster, names, self.policy, panic, standing);
+        let snapshot = Snapshot::new(roster, names, self.policy, standing);
         self.snapshot.store(Arc::new(snapshot));
     }
 
@@ -64,6 +61,12 @@ impl Roll {
         admitted.is_some_and(|admitted| admitted.load(Ordering::Relaxed))
     }
 
+    /// Whether users for whom no admitted source is left get one that is not admitted, because most
+    /// sources fail at once, or nobody is in service.
+    pub(crate) fn is_in_panic(&self) -> bool {
+        self.panic.load(Ordering::Relaxed)
+    }
+
     /// All sources.
     pub(crate) fn sources(&self) -> impl Iterator<Item = (SourceIndex, SourceKey)> {
         let indices = (0..).map(SourceIndex::new);
@@ -76,6 +79,13 @@ impl Default for Roll {
     fn default() -> Self {
         let roster = Roster::new(Vec::new(), Default::default());
         let roster = roster.expect("no sources are not too many");
-        Self::new(roster, Box::default(), Box::default(), Default::default())
+        let panic = Arc::new(AtomicBool::new(true));
+        Self::new(
+            roster,
+            Box::default(),
+            Box::default(),
+            panic,
+            Default::default(),
+        )
     }
 }

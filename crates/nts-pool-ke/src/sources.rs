@@ -255,4 +255,8 @@ impl Live for View<'_> {
         let at_once = || source.slots.is_free() && !source.board.is_unready(self.now);
         matches && (!self.at_once || at_once())
     }
+
+    fn is_in_panic(&self) -> bool {
+        self.sources.roll.is_in_panic()
+    }
 }

@@ -30,8 +30,8 @@ use crate::selection::SelectionPolicy;
 
 pub use geo::GeoDatabase;
 pub use limits::LimitsConfig;
-pub use source::{MAX_WEIGHT, SourceConfig};
-pub use sources::{MAX_SOURCES, SourceList};
+pub use source::SourceConfig;
+pub use sources::SourceList;
 pub use tls::{Authorities, Pair, TlsConfig, TlsFiles};
 pub use upstream::{NamePolicy, UpstreamConfig};
 

@@ -12,11 +12,8 @@ use rustls_pki_types::ServerName;
 use zeroize::Zeroizing;
 
 use super::upstream::read_max_concurrency;
-use crate::selection::{Families, Groups, Region};
+use crate::selection::{Families, Groups, MAX_WEIGHT, Region};
 use crate::upstream::Dialect;
-
-/// The largest weight of a source.
-pub const MAX_WEIGHT: u32 = 1000;
 
 const DEFAULT_PORT: u16 = 4460;
 /// A token of so many letters and digits reaches 128 bits.

@@ -8,10 +8,8 @@ use std::path::PathBuf;
 
 use nts_service::config::{Located, Problems, Section, load_part};
 
-use super::source::{self, MAX_WEIGHT, SourceConfig};
-
-/// More sources than that are no pool but a mistake.
-pub const MAX_SOURCES: usize = 100_000;
+use super::source::{self, SourceConfig};
+use crate::selection::{MAX_SOURCES, MAX_WEIGHT};
 
 const SERVERS: &str = "key-exchange-servers";
 const FILE: &str = "key-exchange-servers-path";

@@ -79,17 +79,20 @@ impl Live for Admitted<'_> {
     fn can_serve(&self, _: SourceIndex) -> bool {
         true
     }
+
+    fn is_in_panic(&self) -> bool {
+        self.0.is_in_panic()
+    }
 }
 
 /// All sources that one user could get, one after the other.
 fn candidates(roll: &Roll) -> Vec<usize> {
     let snapshot = roll.snapshot();
-    let denial = Denial::default();
     let mut choice = snapshot.choose(User {
         family: Family::V4,
         location: Location::default(),
         label: None,
-        denial: &denial,
+        denial: Denial::default(),
     });
     let mut rng = rand::rng();
     let picks = std::iter::from_fn(|| choice.next(&Admitted(roll), &mut rng));

@@ -15,12 +15,13 @@ use super::reply::rebuild;
 use super::{Candidate, Exchange, Report};
 use crate::error::ExchangeError;
 use crate::fleet::Event;
+use crate::key_rule::{AfterKeys, BeforeKeys};
 use crate::source::Source;
 use crate::upstream::{Class, Connection, Slot, UpstreamError};
 
 /// The state from which keys are sent: to one source, which is fixed.
 pub(crate) struct Committed {
-    source: Arc<Source>,
+    rule: AfterKeys<Arc<Source>>,
     slot: Slot,
     connection: Connection,
     negotiated: Negotiated,
@@ -35,7 +36,7 @@ struct Answered {
 
 impl Committed {
     /// Binds `keys` to the candidate's source.
-    pub(super) fn new(candidate: Candidate, keys: SessionKeys) -> Self {
+    pub(super) fn new(rule: BeforeKeys, candidate: Candidate, keys: SessionKeys) -> Self {
         let Candidate {
             source,
             slot,
@@ -43,6 +44,7 @@ impl Committed {
             negotiated,
             phrasing,
         } = candidate;
+        let may_repeat = connection.is_used() && source.policy().same_source_retry;
         let token = source.token().filter(|_| phrasing.with_token).cloned();
         Self {
             request: FixedKeyRequest::new(
@@ -53,7 +55,7 @@ impl Committed {
                 &keys,
                 phrasing.modern,
             ),
-            source,
+            rule: rule.commit(source, may_repeat),
             slot,
             connection,
             negotiated,
@@ -71,7 +73,7 @@ impl Exchange<Committed> {
         report: &mut Report,
     ) -> Result<KeyExchangeResponse, ExchangeError> {
         let started = Instant::now();
-        let source = Arc::clone(&self.state.source);
+        let source = Arc::clone(self.state.rule.source());
         let until = self.budget.answer_by();
         let given = until.saturating_duration_since(started);
         let fair = self.budget.is_fair_after_keys(given);
@@ -95,25 +97,22 @@ impl Exchange<Committed> {
 
     async fn ask(self, report: &mut Report) -> Result<KeyExchangeResponse, UpstreamError> {
         let Committed {
-            source,
+            rule,
             slot: _slot,
             connection,
             negotiated,
             request,
         } = self.state;
-        let reused = connection.is_used();
+        let source = Arc::clone(rule.source());
         let sent = Instant::now();
         let answered = match send(connection, &request).await {
-            Err(UpstreamError::ClosedUnanswered)
-                if source.policy().same_source_retry
-                    && reused
-                    && self
-                        .budget
-                        .allows_retry(Instant::now(), source.round_trip()) =>
-            {
+            Err(UpstreamError::ClosedUnanswered) => {
+                let (now, round_trip) = (Instant::now(), source.round_trip());
+                let again = rule.repeat(&self.budget, now, round_trip);
+                let same = again.ok_or(UpstreamError::ClosedUnanswered)?;
                 report.same_source_retry = Some(false);
-                source.report(Event::KeptConnectionClosed);
-                let answered = send(source.open().await?, &request).await?;
+                same.report(Event::KeptConnectionClosed);
+                let answered = send(same.open().await?, &request).await?;
                 report.same_source_retry = Some(true);
                 answered
             }

@@ -27,8 +27,8 @@ use nts_proto::ke::name::NtpServerName;
 use nts_proto::ke::request::KeyExchangeRequest;
 use nts_proto::ke::response::KeyExchangeResponse;
 
-use crate::budget::Budget;
 use crate::error::ExchangeError;
+use crate::key_rule::Budget;
 use crate::selection::{Family, HostLabel, Location, User};
 use crate::sources::Sources;
 
@@ -70,7 +70,7 @@ pub(crate) async fn run(
         family: origin.family,
         location: origin.location,
         label: origin.label,
-        denial: &denial,
+        denial,
     });
     let mut exchange = Exchange::new(request, exporter, sources, choice, budget)?;
     let candidate = exchange.find_candidate(report).await?;

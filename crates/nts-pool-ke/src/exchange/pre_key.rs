@@ -10,10 +10,10 @@ use nts_proto::ke::response::Refusal;
 use tokio::time::{Instant, timeout_at};
 
 use super::{Committed, Exchange, Report};
-use crate::budget::Budget;
 use crate::error::ExchangeError;
 use crate::fleet::Event;
-use crate::selection::{Choice, NothingInCommon, Offer, Pick, SourceIndex, nothing_in_common};
+use crate::key_rule::{Attempt, BeforeKeys, Budget};
+use crate::selection::{Choice, NothingInCommon, Offer, nothing_in_common};
 use crate::source::Source;
 use crate::sources::{Sources, View};
 use crate::upstream::{Connection, Phrasing, Slot, UpstreamError};
@@ -33,20 +33,7 @@ pub(crate) struct PreKey<'a, E> {
     exporter: E,
     sources: &'a Sources,
     offer: Offer,
-    choice: Choice<'a>,
-    /// These were given little time, and were not ready or had no free slot within it.
-    slow: Vec<SourceIndex>,
-}
-
-/// How much time a source gets to be ready.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
-enum Trial {
-    /// There are others as good.
-    Short,
-    /// There are only others that failed lately.
-    Long,
-    /// There is no other.
-    Last,
+    rule: BeforeKeys,
 }
 
 /// A source that is ready for keys: what it supports is known, the connection stands.
@@ -75,7 +62,7 @@ impl<'a, E: ExportKeys> Exchange<PreKey<'a, E>> {
         request: &'a KeyExchangeRequest,
         exporter: E,
         sources: &'a Sources,
-        choice: Choice<'a>,
+        choice: Choice,
         budget: Budget,
     ) -> Result<Self, ExchangeError> {
         if !request.protocols.contains(&ProtocolId::Ntpv4) {
@@ -86,8 +73,7 @@ impl<'a, E: ExportKeys> Exchange<PreKey<'a, E>> {
             exporter,
             sources,
             offer: Offer::from(request),
-            choice,
-            slow: Vec::new(),
+            rule: BeforeKeys::new(choice, sources.attempts()),
         };
         Ok(Self { budget, state })
     }
@@ -102,41 +88,22 @@ impl<'a, E: ExportKeys> Exchange<PreKey<'a, E>> {
     ) -> Result<Candidate, ExchangeError> {
         let started = Instant::now();
         let mut last_failure = None;
-        let mut tried = 0;
-        let attempts = self.state.sources.attempts();
-        while tried < attempts {
+        while let Some((attempt, source)) = self.state.next() {
             if Instant::now() >= self.budget.answer_by() {
                 return Err(ExchangeError::BeforeKeysTimeout);
             }
-            let Some((pick, source, others)) = self.state.pick() else {
-                if self.state.readmit_slow() {
-                    continue;
-                }
-                break;
-            };
-            let trial = match others {
-                _ if tried + 1 == attempts => Trial::Last,
-                others => others,
-            };
-            match self.prepare(&source, trial).await {
+            match self.prepare(&source, &attempt).await {
                 Ok(candidate) => {
-                    report.picks.push((pick.tier, pick.level));
+                    report.note_pick(&attempt.pick);
                     report.phases.before_keys = Some(started.elapsed());
                     return Ok(candidate);
                 }
-                Err(NotReady::Mismatch) => {}
+                Err(NotReady::Mismatch) => self.state.rule.mismatched(),
                 Err(NotReady::Failed(error)) => {
-                    tried += 1;
-                    report.picks.push((pick.tier, pick.level));
+                    report.note_pick(&attempt.pick);
                     report.asked.push((Arc::clone(&source), Err(error.class())));
                     note_failure(&source, &error);
-                    let slow = matches!(
-                        error,
-                        UpstreamError::TimedOut | UpstreamError::NoTime | UpstreamError::Full
-                    );
-                    if trial == Trial::Short && slow {
-                        self.state.slow.push(pick.source);
-                    }
+                    self.state.rule.failed(&attempt, error.is_slowness());
                     last_failure = Some(error);
                 }
             }
@@ -148,14 +115,14 @@ impl<'a, E: ExportKeys> Exchange<PreKey<'a, E>> {
     }
 
     /// Gets `source` ready for keys, within its share of the time.
-    async fn prepare(&self, source: &Arc<Source>, trial: Trial) -> Result<Candidate, NotReady> {
+    async fn prepare(
+        &self,
+        source: &Arc<Source>,
+        attempt: &Attempt,
+    ) -> Result<Candidate, NotReady> {
         let started = Instant::now();
         let round_trip = source.round_trip();
-        let until = match trial {
-            Trial::Short => self.budget.trial_until(started, round_trip),
-            Trial::Long => self.budget.trial_until(started, None),
-            Trial::Last => self.budget.last_trial_until(started),
-        };
+        let until = attempt.until(&self.budget, started, round_trip);
         let slot = timeout_at(until, source.slots.take()).await;
         let slot = slot.ok().flatten();
         let slot = slot.ok_or(NotReady::Failed(UpstreamError::Full))?;
@@ -193,52 +160,29 @@ impl<'a, E: ExportKeys> Exchange<PreKey<'a, E>> {
     /// # Errors
     /// [`ExchangeError::Export`]; no key has gone anywhere then.
     pub(super) fn commit(self, candidate: Candidate) -> Result<Exchange<Committed>, ExchangeError> {
-        let keys = self.state.exporter.export(&candidate.negotiated)?;
+        let PreKey { exporter, rule, .. } = self.state;
+        let keys = exporter.export(&candidate.negotiated)?;
         Ok(Exchange {
             budget: self.budget,
-            state: Committed::new(candidate, keys),
+            state: Committed::new(rule, candidate, keys),
         })
     }
 }
 
 impl<E> PreKey<'_, E> {
-    /// The next source to try, and how much time it deserves in view of the others. One that cannot
-    /// be asked at once is only tried when all are so.
-    fn pick(&mut self) -> Option<(Pick, Arc<Source>, Trial)> {
-        let any = View {
+    /// The next source to try.
+    fn next(&mut self) -> Option<(Attempt, Arc<Source>)> {
+        let view = |at_once| View {
             sources: self.sources,
             offer: &self.offer,
-            at_once: false,
+            at_once,
             now: Instant::now(),
         };
-        let mut view = View {
-            at_once: true,
-            ..any
-        };
-        let mut rng = rand::rng();
-        let pick = self.choice.next(&view, &mut rng).or_else(|| {
-            view = any;
-            self.choice.next(&any, &mut rng)
-        })?;
-        let as_good = self.choice.best_left(&view);
-        let trial = if as_good.is_some_and(|left| left <= pick.tier) {
-            Trial::Short
-        } else if as_good.or_else(|| self.choice.best_left(&any)).is_some() {
-            Trial::Long
-        } else {
-            Trial::Last
-        };
-        let source = Arc::clone(self.sources.get(pick.source)?);
-        Some((pick, source, trial))
-    }
-
-    /// Lets sources that were given little time try again, now that no other is left.
-    fn readmit_slow(&mut self) -> bool {
-        let slow = std::mem::take(&mut self.slow);
-        for source in &slow {
-            self.choice.readmit(*source);
-        }
-        !slow.is_empty()
+        let attempt = self
+            .rule
+            .next(&view(true), &view(false), &mut rand::rng())?;
+        let source = self.sources.get(attempt.pick.source)?;
+        Some((attempt, Arc::clone(source)))
     }
 
     /// What to say when no source failed, and none is left.

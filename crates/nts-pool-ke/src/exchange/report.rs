@@ -3,7 +3,7 @@
 use std::sync::Arc;
 use std::time::Duration;
 
-use crate::selection::{LevelKind, Tier};
+use crate::selection::{LevelKind, Pick, Tier};
 use crate::source::Source;
 use crate::upstream::Class;
 
@@ -34,6 +34,11 @@ pub(crate) struct Phases {
 }
 
 impl Report {
+    /// A source was tried.
+    pub(super) fn note_pick(&mut self, pick: &Pick) {
+        self.picks.push((pick.tier, pick.level));
+    }
+
     /// How often another source had to be tried.
     pub(crate) fn failovers(&self) -> u64 {
         let picks = u64::try_from(self.picks.len()).unwrap_or(u64::MAX);

@@ -73,7 +73,9 @@ impl Fleet {
                 *passed >= self.policy.probes
             }
             // There is nobody else, and it does work.
-            Phase::Probing { .. } | Phase::Ejected { .. } => cookies && self.in_service == 0,
+            Phase::Probing { .. } | Phase::Ejected { .. } => {
+                cookies && self.guard.in_service() == 0
+            }
             _ => {
                 if failing_since.is_some() && self.outage.panic().is_some() {
                     turn.must(Action::Changed(source));
@@ -83,8 +85,7 @@ impl Fleet {
         };
         if proved {
             member.readmit(turn.now);
-            self.guard.begin_service(&member.levels);
-            self.in_service += 1;
+            self.guard.begin_service();
             turn.must(Action::Changed(source));
         }
     }
@@ -143,21 +144,19 @@ impl Fleet {
             return;
         }
         if !member.evidence.has_failed_check() {
-            let (levels, weight) = (&member.levels, member.weight);
             let counts_already = member.charged || !member.is_established();
-            if !self.guard.can_spare(levels, self.policy.keep_sources)
-                || !(counts_already || self.guard.may_charge(levels, weight))
+            if !self.guard.can_spare(self.policy.keep_sources)
+                || !(counts_already || self.guard.may_charge(member.weight))
             {
                 return;
             }
             if !member.charged {
                 member.charged = true;
-                self.guard.charge(levels, weight);
+                self.guard.charge(member.weight);
             }
         }
         member.eject(&self.policy, turn.now, turn.rng);
-        self.guard.end_service(&member.levels);
-        self.in_service = self.in_service.saturating_sub(1);
+        self.guard.end_service();
         turn.must(Action::Changed(source));
     }
 

@@ -7,7 +7,7 @@ use rand::CryptoRng;
 use super::Arrival;
 use super::evidence::Evidence;
 use super::policy::HealthPolicy;
-use crate::selection::{LevelId, Standing};
+use crate::selection::Standing;
 
 /// What a node thinks of a source.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
@@ -84,7 +84,6 @@ pub(super) enum Check {
 #[derive(Debug)]
 pub(super) struct Member {
     pub(super) weight: u32,
-    pub(super) levels: Box<[LevelId]>,
     pub(super) phase: Phase,
     pub(super) evidence: Evidence,
     pub(super) check: Check,
@@ -107,7 +106,6 @@ impl Member {
     pub(super) fn new(arrival: Arrival, policy: &HealthPolicy, now: Instant) -> Self {
         Self {
             weight: 0,
-            levels: Box::default(),
             phase: Phase::Unknown,
             evidence: Evidence::new(now),
             check: Check::Due(now),

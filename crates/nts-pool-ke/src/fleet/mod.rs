@@ -9,7 +9,7 @@
 //! | `blame`, `policy` | whose fault a failure is; the constants |
 //! | `evidence` | what was seen of one source |
 //! | `member` | one source's state and what leads from one to the next |
-//! | `guard` | how much of a level may be out of service |
+//! | `guard` | how much may be out of service on users' word alone |
 //! | `outage` | whether everything fails at once |
 //! | `events`, `timers`, `panic`, `places`, `turn` | what follows from what happens |
 //! | `agenda`, `schedule` | who wants to be looked at when |
@@ -47,7 +47,6 @@ mod turn;
 
 use std::collections::BTreeMap;
 
-use crate::selection::LevelId;
 use agenda::Agenda;
 use guard::Guard;
 use member::Member;
@@ -70,15 +69,13 @@ pub enum Arrival {
     Later,
 }
 
-/// Where a source serves, and with which weight.
-#[derive(Clone, Debug, PartialEq, Eq)]
+/// With which weight a source serves.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Place {
     /// The source.
     pub source: SourceKey,
     /// Its configured weight; 0 takes it out of service.
     pub weight: u32,
-    /// The levels it belongs to.
-    pub levels: Box<[LevelId]>,
 }
 
 /// What a source did.
@@ -122,10 +119,6 @@ pub struct Fleet {
     guard: Guard,
     outage: Outage,
     agenda: Agenda,
-    /// How many members are in service, whether or not they are passed over.
-    in_service: usize,
-    /// How many are not drained.
-    wanted: usize,
 }
 
 impl Fleet {
@@ -138,8 +131,6 @@ impl Fleet {
             next_key: 0,
             guard: Guard::default(),
             agenda: Agenda::default(),
-            in_service: 0,
-            wanted: 0,
         }
     }
 

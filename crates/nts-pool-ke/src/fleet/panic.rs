@@ -20,7 +20,10 @@ impl Fleet {
                 .get(&source)
                 .and_then(|it: &Member| it.evidence.failing_since())
         };
-        self.outage.panic().is_none() && self.outage.is_general(self.wanted, now, failing_since)
+        self.outage.panic().is_none()
+            && self
+                .outage
+                .is_general(self.guard.sources(), now, failing_since)
     }
 
     /// Takes back what was done before it was clear that everything fails.
@@ -31,12 +34,11 @@ impl Fleet {
         for (source, member) in &mut self.members {
             let taken_back = member.take_back_ejection(|at| turn.now <= at + lately);
             if taken_back {
-                self.guard.begin_service(&member.levels);
-                self.in_service += 1;
+                self.guard.begin_service();
             }
             if member.charged && member.is_established() {
                 member.charged = false;
-                self.guard.discharge(&member.levels, member.weight);
+                self.guard.discharge(member.weight);
             }
             if taken_back || member.is_in_service() && member.is_failing() {
                 affected.push(*source);
@@ -72,8 +74,8 @@ impl Fleet {
         let failing = self.failing().len();
         let since = |holds: bool, since: Option<Instant>| holds.then(|| since.unwrap_or(turn.now));
         let for_long = |since: Option<Instant>, time| since.is_some_and(|it| it + time <= turn.now);
-        panic.working_since = since(failing < self.in_service, panic.working_since);
-        panic.calm_since = since(4 * failing <= self.in_service, panic.calm_since);
+        panic.working_since = since(failing < self.guard.in_service(), panic.working_since);
+        panic.calm_since = since(4 * failing <= self.guard.in_service(), panic.calm_since);
         panic.look = turn.now + self.policy.panic_check_pause;
         let calm = for_long(panic.calm_since, self.policy.calm);
         let long = for_long(panic.working_since, self.policy.panic_max);
@@ -100,7 +102,7 @@ impl Fleet {
 
     /// Between checks of a source that fails, while everything does.
     pub(super) fn panic_check_pause(&self) -> Duration {
-        self.pause_for(self.in_service)
+        self.pause_for(self.guard.in_service())
     }
 
     fn pause_for(&self, sources: usize) -> Duration {

@@ -6,6 +6,7 @@ use std::time::Instant;
 use rand::CryptoRng;
 
 use super::evidence::Evidence;
+use super::guard::Guard;
 use super::member::{Check, Member, Phase, State};
 use super::schedule::within;
 use super::{Action, Arrival, Fleet, Place, SourceKey};
@@ -39,7 +40,6 @@ impl Fleet {
                 continue;
             };
             member.weight = place.weight;
-            member.levels = place.levels;
             if (member.phase == Phase::Drained) != (member.weight == 0) {
                 self.leave_outage(&member);
                 member.evidence = Evidence::new(now);
@@ -69,21 +69,17 @@ impl Fleet {
 
     /// Counts everything anew.
     fn take_stock(&mut self) {
-        self.guard.clear();
-        self.in_service = 0;
-        self.wanted = 0;
+        self.guard = Guard::default();
         for member in self.members.values() {
             if member.phase == Phase::Drained {
                 continue;
             }
-            self.wanted += 1;
-            self.guard.enter(&member.levels, member.weight);
+            self.guard.enter(member.weight);
             if member.is_in_service() {
-                self.in_service += 1;
-                self.guard.begin_service(&member.levels);
+                self.guard.begin_service();
             }
             if member.charged {
-                self.guard.charge(&member.levels, member.weight);
+                self.guard.charge(member.weight);
             }
         }
         let sources: Vec<_> = self.members.keys().copied().collect();
@@ -112,7 +108,7 @@ impl Fleet {
     /// Whether users for whom nobody is left get a source that is not admitted: while everything
     /// fails, and when nobody is in service.
     pub fn is_in_panic(&self) -> bool {
-        self.everything_is_failing() || self.in_service == 0
+        self.everything_is_failing() || self.guard.in_service() == 0
     }
 
     /// How many sources are in each state.

@@ -31,7 +31,7 @@ pub struct HealthPolicy {
     pub ramp: Duration,
     /// … and if it was ejected for a hard failure.
     pub ramp_after_hard: Duration,
-    /// Users' failures alone never take out the last so many sources of a level.
+    /// Users' failures alone leave so many sources in service, or half of a smaller pool.
     pub keep_sources: usize,
     /// Everything fails at once if more than half of all sources, and at least so many unless
     /// there are fewer, …

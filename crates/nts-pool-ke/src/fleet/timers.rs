@@ -43,7 +43,7 @@ impl Fleet {
         }
         if member.charged && member.is_established() {
             member.charged = false;
-            self.guard.discharge(&member.levels, member.weight);
+            self.guard.discharge(member.weight);
         }
         if let Check::Due(at) = member.check
             && at <= turn.now

@@ -1,19 +1,21 @@
 //! One exchange's candidates, one after the other.
 
+use std::sync::Arc;
+
 use rand::CryptoRng;
 
 use super::bins::HostLabel;
 use super::family::Family;
 use super::ladder::Ladder;
-use super::level::LevelKind;
+use super::level::{Level, LevelKind};
 use super::names::Denial;
 use super::region::Location;
 use super::roster::SourceIndex;
 use super::snapshot::{AllDenied, Snapshot};
 
 /// Which user selection is for.
-#[derive(Clone, Copy, Debug)]
-pub struct User<'a> {
+#[derive(Clone, Debug)]
+pub struct User {
     /// The family of his address.
     pub family: Family,
     /// Where he is.
@@ -21,7 +23,7 @@ pub struct User<'a> {
     /// The numbered name by which he called the pool.
     pub label: Option<HostLabel>,
     /// What he does not want.
-    pub denial: &'a Denial,
+    pub denial: Denial,
 }
 
 /// What changes too fast for a snapshot. Asked during the draw, so answers must be immediate; they
@@ -33,6 +35,9 @@ pub trait Live {
     /// Whether the source can serve this user now: it has a slot free, and what it supports
     /// matches the user's offer or is not known.
     fn can_serve(&self, source: SourceIndex) -> bool;
+
+    /// Whether users for whom no admitted source is left get one that is not admitted.
+    fn is_in_panic(&self) -> bool;
 }
 
 /// How good a candidate is. A later tier is used only when all before it are empty, everywhere.
@@ -77,19 +82,19 @@ pub struct Pick {
 /// The choice of one exchange. Each candidate is drawn when it is needed, from what then is
 /// eligible, and none comes twice.
 #[derive(Debug)]
-pub struct Choice<'a> {
-    snapshot: &'a Snapshot,
-    ladder: Ladder<'a>,
-    user: User<'a>,
+pub struct Choice {
+    snapshot: Arc<Snapshot>,
+    ladder: Ladder,
+    user: User,
     /// All candidates before `latest`: as a rule there are none, and nothing is allocated.
     tried: Vec<SourceIndex>,
     latest: Option<SourceIndex>,
 }
 
-impl<'a> Choice<'a> {
-    pub(super) fn new(snapshot: &'a Snapshot, user: User<'a>) -> Self {
+impl Choice {
+    pub(super) fn new(snapshot: Arc<Snapshot>, user: User) -> Self {
         Self {
-            ladder: snapshot.ladder(user),
+            ladder: snapshot.ladder(&user),
             snapshot,
             user,
             tried: Vec::new(),
@@ -122,7 +127,7 @@ impl<'a> Choice<'a> {
 
     /// How good the next candidate will be, if there is one. Looks at sources until it finds one.
     pub fn best_left(&self, live: &impl Live) -> Option<Tier> {
-        let everybody = self.ladder.levels().last();
+        let everybody = self.levels().last();
         let is_left = |tier: &Tier| {
             everybody.is_some_and(|level| {
                 let mut sources = level.whole.sources();
@@ -130,14 +135,18 @@ impl<'a> Choice<'a> {
             })
         };
         let in_panic = || {
-            let mut sources = self.snapshot.panic_table()?.sources();
             let usable = |source| {
                 (self.may_serve_denied() || !self.user.denial.contains(source))
                     && self.is_usable(source, live)
             };
-            sources.any(usable).then_some(Tier::Panic)
+            let mut sources = self.snapshot.everybody().sources();
+            (live.is_in_panic() && sources.any(usable)).then_some(Tier::Panic)
         };
         self.tiers().find(is_left).or_else(in_panic)
+    }
+
+    fn levels(&self) -> impl Iterator<Item = &Level> {
+        self.snapshot.levels(self.ladder)
     }
 
     /// The tiers that make a difference for this user.
@@ -164,7 +173,7 @@ impl<'a> Choice<'a> {
         rng: &mut (impl CryptoRng + ?Sized),
     ) -> Option<Pick> {
         let eligible = |source| self.is_eligible(tier, source, live);
-        self.ladder.levels().find_map(|level| {
+        self.levels().find_map(|level| {
             let source = level
                 .tables(self.user.label)
                 .find_map(|table| table.draw(eligible, rng))?;
@@ -178,7 +187,10 @@ impl<'a> Choice<'a> {
 
     /// Draws by configured weight from everybody whom the tiers did not yield.
     fn draw_in_panic(&self, live: &impl Live, rng: &mut (impl CryptoRng + ?Sized)) -> Option<Pick> {
-        let table = self.snapshot.panic_table()?;
+        if !live.is_in_panic() {
+            return None;
+        }
+        let table = self.snapshot.everybody();
         let denied = |source| self.user.denial.contains(source);
         let wanted = |source| !denied(source) && self.is_usable(source, live);
         let source = table.draw(wanted, rng).or_else(|| {
@@ -197,7 +209,7 @@ impl<'a> Choice<'a> {
     }
 
     fn in_tier(&self, tier: Tier, source: SourceIndex) -> bool {
-        let denial = self.user.denial;
+        let denial = &self.user.denial;
         match tier {
             Tier::OtherOperator => !self.has_denied_operator(source),
             Tier::Wanted => !denial.contains(source),

@@ -35,5 +35,5 @@ pub use operators::OperatorShare;
 pub use region::{
     Continent, Country, Group, GroupError, GroupId, Groups, Location, Region, RegionError,
 };
-pub use roster::{Entry, LevelId, MAX_SOURCES, MAX_WEIGHT, Roster, RosterError, SourceIndex};
+pub use roster::{Entry, MAX_SOURCES, MAX_WEIGHT, Roster, RosterError, SourceIndex};
 pub use snapshot::{AllDenied, SelectionPolicy, Snapshot, Standing};

@@ -29,20 +29,14 @@ impl SourceIndex {
 
 /// A level, that is, all sources which serve one region.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
-pub struct LevelId(usize);
+pub(super) struct LevelId(usize);
 
 impl LevelId {
     /// The level that everybody belongs to.
-    pub const GLOBAL: Self = Self(0);
-
-    /// The level at this position.
-    #[cfg(test)]
-    pub(crate) fn at(position: usize) -> Self {
-        Self(position)
-    }
+    pub(super) const GLOBAL: Self = Self(0);
 
     /// Its position: the levels of a roster are numbered from 0 without gaps.
-    pub fn get(self) -> usize {
+    pub(super) fn get(self) -> usize {
         self.0
     }
 }
@@ -95,7 +89,6 @@ pub(super) struct Member {
     pub(super) on_probation: bool,
     pub(super) families: Families,
     pub(super) operator: OperatorId,
-    levels: Box<[LevelId]>,
 }
 
 /// A member of a level, and its bin there; drained sources have none.
@@ -154,12 +147,8 @@ impl Roster {
         if numbering.ids.insert(id.clone(), source).is_some() {
             return Err(RosterError::Twice(id));
         }
-        let levels: Box<[_]> = self
-            .with_implied(&entry.regions)
-            .into_iter()
-            .map(|region| self.level(region))
-            .collect();
-        for level in &levels {
+        for region in self.with_implied(&entry.regions) {
+            let level = self.level(region);
             let (_, places) = &mut self.levels[level.get()];
             places.push(Place { source, bin: None });
         }
@@ -169,7 +158,6 @@ impl Roster {
             on_probation: entry.on_probation,
             families: entry.families,
             operator: numbering.operator(entry.operator),
-            levels,
         });
         Ok(())
     }
@@ -240,11 +228,6 @@ impl Roster {
     /// The configured weight of a source; 0 for one of another roster.
     pub fn weight(&self, source: SourceIndex) -> u32 {
         self.member(source).map_or(0, |member| member.weight)
-    }
-
-    /// The levels that a source belongs to, the narrowest first.
-    pub fn levels_of(&self, source: SourceIndex) -> &[LevelId] {
-        self.member(source).map_or(&[], |member| &member.levels)
     }
 
     /// The level of a region, if any source is listed for it.

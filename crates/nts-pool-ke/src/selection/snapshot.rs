@@ -4,7 +4,7 @@ use std::sync::Arc;
 
 use super::choice::{Choice, User};
 use super::ladder::Ladder;
-use super::level::{Level, LevelKind};
+use super::level::{Level, LevelKind, Population};
 use super::names::NameIndex;
 use super::operators::OperatorShare;
 use super::region::{Country, Region};
@@ -90,19 +90,16 @@ pub struct Snapshot {
     names: Arc<NameIndex>,
     policy: SelectionPolicy,
     levels: Vec<Level>,
-    /// Everybody in service by configured weight, while there is no better to choose from.
-    panic: Option<Table>,
+    /// All sources by configured weight, for when there is no better to choose from.
+    everybody: Table,
 }
 
 impl Snapshot {
     /// Folds `standing` of every source into tables.
-    ///
-    /// With `panic`, users for whom no admitted source is left get one that is not admitted.
     pub fn new(
         roster: Arc<Roster>,
         names: Arc<NameIndex>,
         policy: SelectionPolicy,
-        panic: bool,
         standing: impl Fn(SourceIndex) -> Standing,
     ) -> Self {
         let weights: Vec<_> = roster
@@ -113,12 +110,9 @@ impl Snapshot {
             .levels()
             .map(|(region, places)| Level::new(region, places, &weights, &roster, &policy))
             .collect();
-        let everybody = || {
-            let weight = |source| (source, u64::from(roster.weight(source)));
-            Table::new(roster.sources().map(weight))
-        };
+        let weight = |source| (source, u64::from(roster.weight(source)));
         Self {
-            panic: panic.then(everybody),
+            everybody: Table::new(roster.sources().map(weight)),
             roster,
             names,
             policy,
@@ -127,21 +121,21 @@ impl Snapshot {
     }
 
     /// Begins the choice of one user's candidates.
-    pub fn choose<'a>(&'a self, user: User<'a>) -> Choice<'a> {
-        Choice::new(self, user)
+    pub fn choose(self: &Arc<Self>, user: User) -> Choice {
+        Choice::new(Arc::clone(self), user)
     }
 
     /// The level from which the user's first candidate is drawn if everybody can serve, and the
     /// effective weights there, in millionths of a configured weight of 1.
     pub fn first_table<'a>(
         &'a self,
-        user: User<'_>,
+        user: &User,
     ) -> (
         LevelKind,
         impl Iterator<Item = (SourceIndex, u64)> + use<'a>,
     ) {
         let label = user.label;
-        let level = self.ladder(user).levels().next();
+        let level = self.levels(self.ladder(user)).next();
         let kind = level.map_or(LevelKind::Global, |level| level.kind);
         let mut tables = level.into_iter().flat_map(|level| level.tables(label));
         let table = tables.find(|table| !table.is_empty());
@@ -162,11 +156,16 @@ impl Snapshot {
         &self.policy
     }
 
-    pub(super) fn panic_table(&self) -> Option<&Table> {
-        self.panic.as_ref()
+    pub(super) fn everybody(&self) -> &Table {
+        &self.everybody
     }
 
-    pub(super) fn ladder(&self, user: User<'_>) -> Ladder<'_> {
+    /// The levels of a user of this snapshot.
+    pub(super) fn levels(&self, ladder: Ladder) -> impl Iterator<Item = &Level> {
+        ladder.levels().filter_map(|id| self.levels.get(id.get()))
+    }
+
+    pub(super) fn ladder(&self, user: &User) -> Ladder {
         let country = user.location.country;
         let group = country.and_then(|country| self.roster.groups().of(country));
         let continent = user.location.continent.or(country.map(Country::continent));
@@ -175,11 +174,12 @@ impl Snapshot {
             group.map(Region::Group),
             continent.map(Region::Continent),
         ];
-        let level = |id: LevelId| self.levels.get(id.get());
-        let [country, group, continent] =
-            regions.map(|region| self.roster.level_of(region?).and_then(level));
-        let levels = [country, group, continent, level(LevelId::GLOBAL)];
-        Ladder::new(levels, user, &self.policy)
+        let [country, group, continent] = regions.map(|region| self.roster.level_of(region?));
+        let levels = [country, group, continent, Some(LevelId::GLOBAL)];
+        Ladder::new(levels, user, &self.policy, |id| {
+            let level = self.levels.get(id.get());
+            level.map_or_else(Population::default, |level| level.population(user.family))
+        })
     }
 }
 

@@ -141,6 +141,11 @@ impl UpstreamError {
         }
     }
 
+    /// Whether nothing is known but that the source was not ready in its time.
+    pub(crate) fn is_slowness(&self) -> bool {
+        matches!(self, Self::TimedOut | Self::NoTime | Self::Full)
+    }
+
     /// Whether the source would have sent a user to where it must not.
     pub(crate) fn is_misdirection(&self) -> bool {
         matches!(

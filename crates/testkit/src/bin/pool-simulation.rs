@@ -36,14 +36,20 @@ fn main() -> ExitCode {
             Scenario::outage(SOURCES, 1.0, minute, users, seed),
             Some(0.95),
         ),
+        (
+            Scenario::country_outage(SOURCES, minute, users, seed),
+            Some(0.999),
+        ),
         // More than health can hide; only to see how it breaks.
         (Scenario::flapping(SOURCES, 0.5, users, seed), None),
+        // So much that nothing works, but that nobody's keys are seen by two sources.
+        (Scenario::storm(SOURCES, 0.2, users, seed), None),
     ];
     let mut status = ExitCode::SUCCESS;
     for (scenario, success) in scenarios {
         let report = run(&scenario);
         println!("{report}");
-        for shortcoming in success.map_or(Vec::new(), |success| report.shortcomings(success)) {
+        for shortcoming in report.shortcomings(success) {
             println!("  FAILED       {shortcoming}");
             status = ExitCode::FAILURE;
         }

@@ -1,48 +1,67 @@
 //! One user's exchange: what is known of it between two steps.
 
-use std::time::{Duration, Instant};
+use std::time::Instant;
 
-use nts_pool_ke::selection::{Denial, Family, SourceIndex, Tier};
+use nts_pool_ke::key_rule::{AfterKeys, Attempt, BeforeKeys, Budget};
+use nts_pool_ke::selection::{Denial, Family, SourceIndex};
 
-/// The whole time of an exchange.
-const BUDGET: Duration = Duration::from_millis(1000);
-/// What is kept back to still send an Error record.
-const RESERVE: Duration = Duration::from_millis(50);
-/// A candidate gets at least this much, unless less is left.
-const SHORTEST_TRIAL: Duration = Duration::from_millis(100);
-/// So many sources are tried.
-pub(super) const MOST_CANDIDATES: usize = 3;
+use super::scenario::EXCHANGE_TIME;
+use super::source::Step;
 
 /// A user's exchange.
 pub(super) struct Exchange {
+    /// How many users came before him.
+    pub(super) number: usize,
     pub(super) came: Instant,
+    pub(super) budget: Budget,
     pub(super) family: Family,
     /// Position in the scenario's list of countries, if he is in one of them.
     pub(super) country: Option<usize>,
     /// He offers AEAD 17 alone.
     pub(super) only_17: bool,
-    pub(super) denial: Denial,
-    pub(super) tried: Vec<SourceIndex>,
-    pub(super) stage: Stage,
-    /// To whom keys were sent.
-    pub(super) keys_sent_to: Option<SourceIndex>,
-    pub(super) retried: bool,
+    /// He denies sources.
+    pub(super) denies: bool,
 }
 
-/// What is going on.
-#[derive(Clone, Copy, Debug)]
+/// What is going on, with what the rule about keys allows from here on.
 pub(super) enum Stage {
-    /// The user's own handshake.
-    Arriving,
-    /// A connection is being opened.
-    Opening { source: SourceIndex, since: Instant },
+    /// The user's own handshake; he will deny these.
+    Arriving(Denial),
+    /// A connection is being opened, or two, and no key has left the pool.
+    Opening(Opening),
     /// The source has the keys.
-    Asking {
-        source: SourceIndex,
-        since: Instant,
-        opened: Instant,
-        reused: bool,
-    },
+    Asking(AfterKeys<SourceIndex>, Asking),
+    /// The source has the keys, but closed the connection; since then a fresh one is being opened
+    /// to it.
+    Reopening(SourceIndex, Instant, Step),
+    /// The source was asked once more.
+    AskingAgain(SourceIndex, Asking),
+}
+
+/// A request with keys that is under way.
+#[derive(Clone, Copy)]
+pub(super) struct Asking {
+    pub(super) since: Instant,
+    /// When the connection was opened.
+    pub(super) opened: Instant,
+    pub(super) step: Step,
+}
+
+/// The state before keys while connections are being opened.
+pub(super) struct Opening {
+    pub(super) rule: BeforeKeys,
+    /// One or two.
+    pub(super) pending: Vec<Pending>,
+    /// Whether another one may be opened beside the first.
+    pub(super) may_hedge: bool,
+}
+
+/// A connection that is being opened.
+#[derive(Clone, Copy)]
+pub(super) struct Pending {
+    pub(super) attempt: Attempt,
+    pub(super) since: Instant,
+    pub(super) step: Step,
 }
 
 /// Why a user got nothing.
@@ -57,38 +76,17 @@ pub(super) enum Failure {
 }
 
 impl Exchange {
+    /// The time that a user has who comes now.
+    pub(super) fn budget(now: Instant) -> Budget {
+        Budget::new((now + EXCHANGE_TIME).into(), EXCHANGE_TIME)
+    }
+
     pub(super) fn answer_by(&self) -> Instant {
-        self.came + BUDGET - RESERVE
+        self.budget.answer_by().into_std()
     }
 
     /// Whether the user is one of those by whom shares are measured.
     pub(super) fn is_plain(&self) -> bool {
-        self.denial.is_empty() && !self.only_17
-    }
-
-    /// Until when a candidate may be tried, whom another one of tier `left` could replace.
-    pub(super) fn trial_until(
-        &self,
-        now: Instant,
-        tier: Tier,
-        left: Option<Tier>,
-        smoothed: Option<Duration>,
-    ) -> Instant {
-        let remaining = self.answer_by().saturating_duration_since(now);
-        let share = remaining * 2 / 5;
-        let last = self.tried.len() + 1 >= MOST_CANDIDATES;
-        now + match left.filter(|_| !last) {
-            None => remaining * 4 / 5,
-            Some(left) if left > tier => share,
-            Some(_) => smoothed
-                .map_or(share, |time| time * 4)
-                .max(SHORTEST_TRIAL)
-                .min(share),
-        }
-    }
-
-    /// Whether the source is to blame for silence of that length.
-    pub(super) fn is_fair(given: Duration) -> bool {
-        given >= SHORTEST_TRIAL
+        !self.denies && !self.only_17
     }
 }

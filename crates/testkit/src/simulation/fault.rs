@@ -30,8 +30,56 @@ pub(super) enum Reaction {
     Good,
     /// A failure that shows after one round trip.
     Fails(Class),
+    /// The connection ends after one round trip, without an octet.
+    Closes,
+    /// An answer from which follows that it has nothing to offer to this user.
+    HasNothing,
+    /// No slot becomes free.
+    Full,
     /// No reaction: the step ends when patience does.
     Nothing,
+}
+
+impl Reaction {
+    /// How the step counts against the source; `None` if it went well.
+    pub(super) fn class(self) -> Option<Class> {
+        match self {
+            Self::Good | Self::HasNothing => None,
+            Self::Fails(class) => Some(class),
+            Self::Closes | Self::Nothing => Some(Class::Reach),
+            Self::Full => Some(Class::Local),
+        }
+    }
+
+    /// Whether all that was seen is that the source was not ready in its time.
+    pub(super) fn is_slowness(self) -> bool {
+        matches!(self, Self::Nothing | Self::Full)
+    }
+
+    /// What may come of opening a connection, and of a question on it, if anything may.
+    pub(super) const BEFORE_KEYS: [Self; 10] = [
+        Self::Fails(Class::Local),
+        Self::Fails(Class::Reach),
+        Self::Fails(Class::Identity),
+        Self::Fails(Class::Auth),
+        Self::Fails(Class::Protocol),
+        Self::Fails(Class::Busy),
+        Self::Closes,
+        Self::HasNothing,
+        Self::Full,
+        Self::Nothing,
+    ];
+
+    /// What may come of keys on an open connection, if anything may.
+    pub(super) const AFTER_KEYS: [Self; 7] = [
+        Self::Fails(Class::Local),
+        Self::Fails(Class::Reach),
+        Self::Fails(Class::Auth),
+        Self::Fails(Class::Protocol),
+        Self::Fails(Class::Busy),
+        Self::Closes,
+        Self::Nothing,
+    ];
 }
 
 impl Fault {
@@ -76,7 +124,7 @@ impl Fault {
             Self::TokenRevoked => Reaction::Fails(Class::Auth),
             Self::Broken => Reaction::Fails(Class::Protocol),
             // The connection was open, so it ends.
-            Self::Refused | Self::BadCertificate => Reaction::Fails(Class::Reach),
+            Self::Refused | Self::BadCertificate => Reaction::Closes,
             Self::Blackholed | Self::Silent | Self::Slow => Reaction::Nothing,
         }
     }

@@ -5,6 +5,7 @@
 //! decided by its [`Scenario`] and its seed alone. `cargo run --release -p testkit --bin
 //! pool-simulation` runs the large ones.
 
+mod before_keys;
 mod exchange;
 mod fault;
 mod queue;
@@ -15,6 +16,7 @@ mod shares;
 mod source;
 mod users;
 mod view;
+mod witness;
 mod world;
 
 pub use fault::{Fault, Spell};

@@ -5,6 +5,7 @@ use std::time::Duration;
 
 /// Everything has to be as before so soon after an outage.
 const SOON: Duration = Duration::from_secs(5);
+const BETRAYED: &str = "keys were sent to two sources";
 
 /// A set of durations.
 #[derive(Clone, Debug, Default)]
@@ -63,10 +64,14 @@ pub struct Report {
     pub after_keys: u64,
     /// Exchanges in which keys were sent.
     pub keys_sent: u64,
-    /// Exchanges in which keys were sent to two sources.
-    pub keys_sent_twice: u64,
+    /// Exchanges in which the same source was sent the keys once more.
+    pub keys_repeated: u64,
+    /// How often keys were sent to a second source.
+    pub keys_betrayed: u64,
     /// Candidates beyond the first of an exchange.
     pub failovers: u64,
+    /// Sources that were got ready beside one that took long.
+    pub hedges: u64,
     /// How long exchanges took that went well.
     pub exchange_times: Times,
     /// Half the sum of all deviations of first picks from effective weight, as a part of all.
@@ -100,13 +105,17 @@ impl Report {
     }
 
     /// What is worse than it has to be, with so many users served at least; nothing, if all is
-    /// well.
-    pub fn shortcomings(&self, success: f64) -> Vec<String> {
+    /// well. Without a number nothing is asked for but that the rule about keys holds.
+    pub fn shortcomings(&self, success: Option<f64>) -> Vec<String> {
+        let Some(success) = success else {
+            let betrayed = self.keys_betrayed > 0;
+            return betrayed.then(|| BETRAYED.to_owned()).into_iter().collect();
+        };
         let soon = |time: Option<Duration>| time.is_some_and(|time| time <= SOON);
         let outage = self.is_outage;
         let rules = [
             (self.success() < success, "too few users were served"),
-            (self.keys_sent_twice > 0, "keys were sent to two sources"),
+            (self.keys_betrayed > 0, BETRAYED),
             (
                 self.share_distance > 0.02,
                 "shares are off by more than 2 %",
@@ -152,13 +161,14 @@ impl fmt::Display for Report {
         )?;
         writeln!(
             f,
-            "  exchanges    {}; {} failovers",
-            self.exchange_times, self.failovers
+            "  exchanges    {}; {} failovers, {} hedges",
+            self.exchange_times, self.failovers, self.hedges
         )?;
         writeln!(
             f,
-            "  keys         sent in {} exchanges, to two sources in {}",
-            self.keys_sent, self.keys_sent_twice
+            "  keys         seen in {} exchanges, {} times again by the same source, {} times by \
+             another",
+            self.keys_sent, self.keys_repeated, self.keys_betrayed
         )?;
         writeln!(
             f,

@@ -10,6 +10,11 @@ use super::fault::{Fault, Spell};
 /// Where users and sources are.
 pub(super) const COUNTRIES: [&str; 6] = ["DE", "NL", "SE", "US", "BR", "JP"];
 
+/// The whole time of an exchange.
+pub(super) const EXCHANGE_TIME: Duration = Duration::from_millis(1000);
+/// So many sources are tried for one user.
+pub(super) const ATTEMPTS: usize = 3;
+
 /// So many users come per second and source.
 const USERS_PER_SOURCE: f64 = 2.5;
 
@@ -25,6 +30,8 @@ pub(super) struct ScriptedSource {
     pub(super) round_trip: Duration,
     /// In order, without overlaps.
     pub(super) spells: Vec<Spell>,
+    /// How likely any single step goes wrong, in any way that there is.
+    pub(super) mishaps: f64,
 }
 
 /// Everything that decides a run.
@@ -99,6 +106,38 @@ impl Scenario {
         scenario
     }
 
+    /// Any step towards any source goes wrong with this probability, in any way that there is: an
+    /// exchange meets every mishap in every order.
+    pub fn storm(sources: usize, mishaps: f64, users: u64, seed: u64) -> Self {
+        let mut scenario = Self::calm(sources, users, seed);
+        scenario.name = format!(
+            "{sources} sources, {:.0} % of all steps go wrong in any way",
+            mishaps * 100.0
+        );
+        for source in &mut scenario.sources {
+            source.mishaps = mishaps;
+        }
+        scenario
+    }
+
+    /// All sources of one country are cut off for a time, the others are well.
+    pub fn country_outage(sources: usize, lasts: Duration, users: u64, seed: u64) -> Self {
+        let mut scenario = Self::calm(sources, users, seed);
+        scenario.name = format!("{sources} sources, those of a country cut off");
+        let from = scenario.length() / 3;
+        let spell = Spell {
+            from,
+            until: from + lasts,
+            fault: Fault::Blackholed,
+        };
+        let mut there = scenario.sources.iter_mut();
+        there
+            .by_ref()
+            .filter(|source| source.country == COUNTRIES[0])
+            .for_each(|source| source.spells.push(spell));
+        scenario
+    }
+
     /// How long it takes until all users have come.
     pub(super) fn length(&self) -> Duration {
         Duration::from_secs_f64(self.users as f64 / self.users_per_second)
@@ -117,6 +156,7 @@ fn source(at: usize, rng: &mut StdRng) -> ScriptedSource {
         // From 5 to 150 ms, the short ones as likely as the long ones.
         round_trip: Duration::from_secs_f64(0.005 * 30_f64.powf(rng.random_range(0.0..1.0))),
         spells: Vec::new(),
+        mishaps: 0.0,
     }
 }
 

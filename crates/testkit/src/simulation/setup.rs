@@ -3,6 +3,7 @@
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
+use nts_pool_ke::effort::Effort;
 use nts_pool_ke::fleet::{Arrival, Fleet, HealthPolicy, Place};
 use nts_pool_ke::selection::{
     Country, Entry, Families, Groups, Location, NameIndex, Offer, Region, Roster, Snapshot,
@@ -18,6 +19,7 @@ use super::report::Report;
 use super::scenario::{COUNTRIES, Scenario, ScriptedSource};
 use super::shares::Shares;
 use super::view::View;
+use super::witness::Witness;
 use super::world::World;
 
 impl<'a> World<'a> {
@@ -38,13 +40,12 @@ impl<'a> World<'a> {
         let place = |source: SourceIndex| Place {
             source: keys[source.get()],
             weight: roster.weight(source),
-            levels: roster.levels_of(source).into(),
         };
         fleet.place(roster.sources().map(place).collect(), start, &mut rng);
         let index_of = keys.iter().copied().zip(roster.sources()).collect();
         let standing = |source: SourceIndex| fleet.standing(keys[source.get()]);
         let (roster, index) = (Arc::new(roster), Arc::new(index));
-        let snapshot = Snapshot::new(roster, index, scenario.policy, false, standing);
+        let snapshot = Snapshot::new(roster, index, scenario.policy, standing);
         Self {
             scenario,
             start,
@@ -52,6 +53,7 @@ impl<'a> World<'a> {
             rng,
             queue: Queue::new(),
             users_left: scenario.users,
+            in_progress: 0,
             names,
             locations: COUNTRIES.map(location).to_vec(),
             offers: [offer(&[17, 15]), offer(&[17])],
@@ -59,7 +61,8 @@ impl<'a> World<'a> {
             fleet,
             index_of,
             snapshot: Arc::new(snapshot),
-            panic: false,
+            effort: Effort::default(),
+            witness: Witness::default(),
             rebuilt: start,
             rebuild: false,
             view: View::new(scenario, start),

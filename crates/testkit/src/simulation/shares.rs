@@ -40,15 +40,14 @@ impl Shares {
         locations: &[Location],
         serves: impl Fn(SourceIndex, Family) -> bool,
     ) {
-        let denial = Denial::default();
         for (kind, users) in self.users.drain() {
             let user = User {
                 family: kind.family,
                 location: kind.country.map_or(Location::default(), |at| locations[at]),
                 label: None,
-                denial: &denial,
+                denial: Denial::default(),
             };
-            let (_, weights) = snapshot.first_table(user);
+            let (_, weights) = snapshot.first_table(&user);
             let weights: Vec<_> = weights.filter(|(it, _)| serves(*it, kind.family)).collect();
             let total: u64 = weights.iter().map(|(_, weight)| weight).sum();
             for (source, weight) in weights {

@@ -4,6 +4,8 @@ use std::time::{Duration, Instant};
 
 use nts_pool_ke::selection::Supported;
 
+use rand::{RngExt as _, rngs::StdRng};
+
 use super::fault::{Fault, Reaction};
 use super::scenario::ScriptedSource;
 
@@ -74,11 +76,15 @@ impl Source {
         })
     }
 
+    fn has_mishap(&self, rng: &mut StdRng) -> bool {
+        self.script.mishaps > 0.0 && rng.random_bool(self.script.mishaps)
+    }
+
     /// Takes a kept connection that is open. Gives it, and how many turned out to be closed.
-    pub(super) fn take_kept(&mut self, now: Instant) -> (Option<Instant>, usize) {
+    pub(super) fn take_kept(&mut self, now: Instant, rng: &mut StdRng) -> (Option<Instant>, usize) {
         let mut closed = 0;
         while let Some(opened) = self.kept.pop() {
-            if self.is_open(opened, now) {
+            if self.is_open(opened, now) && !self.has_mishap(rng) {
                 return (Some(opened), closed);
             }
             closed += 1;
@@ -86,9 +92,9 @@ impl Source {
         (None, closed)
     }
 
-    /// Keeps a connection for later.
-    pub(super) fn keep(&mut self, opened: Instant) {
-        if self.kept.len() < MOST_KEPT {
+    /// Keeps a connection for later, if it wants to.
+    pub(super) fn keep(&mut self, opened: Instant, rng: &mut StdRng) {
+        if self.kept.len() < MOST_KEPT && !self.has_mishap(rng) {
             self.kept.push(opened);
         }
     }
@@ -107,8 +113,18 @@ impl Source {
 
     /// Opens a connection from `now`, with patience until then, and asks for capabilities if
     /// `question`.
-    pub(super) fn open(&self, now: Instant, until: Instant, question: bool) -> Step {
+    pub(super) fn open(
+        &self,
+        now: Instant,
+        until: Instant,
+        question: bool,
+        rng: &mut StdRng,
+    ) -> Step {
         let round_trip = self.script.round_trip;
+        if self.has_mishap(rng) {
+            let mishaps = Reaction::BEFORE_KEYS;
+            return self.mishap(mishaps[rng.random_range(0..mishaps.len())], now, until);
+        }
         let round_trips = if question { 3 } else { 2 };
         let fault = self.fault(now);
         let reaction = fault.map_or(Reaction::Good, |fault| match fault.on_opening() {
@@ -117,7 +133,6 @@ impl Source {
         });
         match reaction {
             Reaction::Good => Self::step(Reaction::Good, now + round_trip * round_trips, until),
-            Reaction::Fails(_) => Self::step(reaction, now + round_trip, until),
             Reaction::Nothing if fault == Some(Fault::Blackholed) => {
                 // It may come back in the meantime, which TCP finds out.
                 let again = RETRANSMISSIONS
@@ -130,19 +145,30 @@ impl Source {
                     None => Self::step(Reaction::Nothing, until, until),
                 }
             }
-            Reaction::Nothing => Self::step(Reaction::Nothing, until, until),
+            _ => self.mishap(reaction, now, until),
         }
     }
 
+    fn mishap(&self, reaction: Reaction, now: Instant, until: Instant) -> Step {
+        let ends = match reaction.is_slowness() {
+            true => until,
+            false => now + self.script.round_trip,
+        };
+        Self::step(reaction, ends, until)
+    }
+
     /// Sends keys on an open connection.
-    pub(super) fn send_keys(&self, now: Instant, until: Instant) -> Step {
+    pub(super) fn send_keys(&self, now: Instant, until: Instant, rng: &mut StdRng) -> Step {
+        if self.has_mishap(rng) {
+            let mishaps = Reaction::AFTER_KEYS;
+            return self.mishap(mishaps[rng.random_range(0..mishaps.len())], now, until);
+        }
         let ends = now + self.script.round_trip;
         // What is wrong when they arrive.
         let arrival = now + self.script.round_trip / 2;
         match self.fault(arrival).map(Fault::on_keys) {
             None | Some(Reaction::Good) => Self::step(Reaction::Good, ends, until),
-            Some(reaction @ Reaction::Fails(_)) => Self::step(reaction, ends, until),
-            Some(Reaction::Nothing) => Self::step(Reaction::Nothing, until, until),
+            Some(reaction) => self.mishap(reaction, now, until),
         }
     }
 

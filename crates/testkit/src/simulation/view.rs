@@ -18,6 +18,7 @@ pub(super) struct View {
     pub(super) sources: Vec<Source>,
     pub(super) admitted: Vec<bool>,
     pub(super) state: Vec<State>,
+    pub(super) panic: bool,
     /// Since when a source is ill and not found to be.
     pub(super) ill_since: Vec<Option<Instant>>,
     /// Since when a source is well and not admitted again.
@@ -33,6 +34,7 @@ impl View {
             sources: sources.map(|script| Source::new(script, start)).collect(),
             admitted: vec![true; count],
             state: vec![State::Unknown; count],
+            panic: false,
             ill_since: vec![None; count],
             well_since: vec![None; count],
         }
@@ -56,5 +58,9 @@ impl Live for LiveFor<'_> {
         let supported = source.supported.as_ref();
         let slot = source.in_flight < self.most_in_flight;
         slot && supported.is_none_or(|supported| self.offer.matches(supported))
+    }
+
+    fn is_in_panic(&self) -> bool {
+        self.view.panic
     }
 }

@@ -4,18 +4,19 @@ use std::collections::HashMap;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
+use nts_pool_ke::effort::Effort;
 use nts_pool_ke::fleet::{Action, Class, Event, Fleet, SourceKey, State};
 use nts_pool_ke::selection::{Family, Location, Offer, Snapshot, SourceIndex, Supported};
 use rand::rngs::StdRng;
 
-use super::exchange::Exchange;
+use super::exchange::{Exchange, Stage};
 use super::queue::Queue;
 use super::report::Report;
 use super::scenario::Scenario;
 use super::shares::Shares;
 use super::source::Step;
-use super::users::class;
 use super::view::View;
+use super::witness::Witness;
 
 /// Tables are made anew at most this often.
 const REBUILD_PAUSE: Duration = Duration::from_millis(250);
@@ -26,8 +27,11 @@ const CHECK_LIMIT: Duration = Duration::from_secs(2);
 pub(super) enum Happening {
     /// A user comes; the next one will be planned then.
     UserComes,
-    /// A step of an exchange ends.
-    StepEnds(Box<Exchange>, Step),
+    /// An exchange goes on.
+    Continues(Box<Exchange>, Stage),
+    /// A connection is open for which nobody waits any more, or is not to be had; it was begun
+    /// then.
+    NobodyWaits(SourceIndex, Step, Instant),
     /// A check ends that began then.
     CheckEnds(SourceIndex, Step, Instant),
     /// A fault begins.
@@ -44,6 +48,8 @@ pub(super) struct World<'a> {
     pub(super) rng: StdRng,
     pub(super) queue: Queue<Happening>,
     pub(super) users_left: u64,
+    /// Users who came and were not told yet what came of it.
+    pub(super) in_progress: u64,
     pub(super) names: Vec<String>,
     pub(super) locations: Vec<Location>,
     pub(super) offers: [Offer; 2],
@@ -52,7 +58,8 @@ pub(super) struct World<'a> {
     pub(super) keys: Vec<SourceKey>,
     pub(super) index_of: HashMap<SourceKey, SourceIndex>,
     pub(super) snapshot: Arc<Snapshot>,
-    pub(super) panic: bool,
+    pub(super) effort: Effort,
+    pub(super) witness: Witness,
     pub(super) rebuilt: Instant,
     pub(super) rebuild: bool,
     pub(super) view: View,
@@ -70,7 +77,10 @@ impl World<'_> {
             self.pass_time(at);
             match happening {
                 Happening::UserComes => self.user_comes(),
-                Happening::StepEnds(exchange, step) => self.step_ends(exchange, step),
+                Happening::Continues(exchange, stage) => self.go_on_with(exchange, stage),
+                Happening::NobodyWaits(source, step, since) => {
+                    self.nobody_waited(source, step, since);
+                }
                 Happening::CheckEnds(source, step, began) => self.check_ends(source, step, began),
                 Happening::FaultBegins(source) => self.fault_begins(source),
                 Happening::FaultEnds(source) => self.fault_ends(source),
@@ -80,14 +90,16 @@ impl World<'_> {
             }
         }
         self.settle_shares();
+        self.report.keys_sent = self.witness.users;
+        self.report.keys_repeated = self.witness.again;
+        self.report.keys_betrayed = self.witness.betrayed;
         self.report.share_distance = self.shares.distance();
         self.report.worst_share = self.shares.worst_beyond_chance(4.0);
         self.report
     }
 
     fn is_over(&self) -> bool {
-        let mut sources = self.view.sources.iter();
-        self.users_left == 0 && sources.all(|source| source.in_flight == 0)
+        self.users_left == 0 && self.in_progress == 0
     }
 
     fn plan_faults(&mut self) {
@@ -143,9 +155,7 @@ impl World<'_> {
                 Action::PanicEnded => {}
             }
         }
-        if self.panic != self.fleet.is_in_panic() {
-            self.rebuild();
-        }
+        self.view.panic = self.fleet.is_in_panic();
     }
 
     fn note_change(&mut self, source: SourceIndex) {
@@ -189,11 +199,10 @@ impl World<'_> {
         self.settle_shares();
         self.rebuild = false;
         self.rebuilt = self.now;
-        self.panic = self.fleet.is_in_panic();
         let old = &self.snapshot;
         let (roster, names) = (Arc::clone(old.roster()), Arc::clone(old.names()));
         let standing = |source: SourceIndex| self.fleet.standing(self.keys[source.get()]);
-        let snapshot = Snapshot::new(roster, names, self.scenario.policy, self.panic, standing);
+        let snapshot = Snapshot::new(roster, names, self.scenario.policy, standing);
         self.snapshot = Arc::new(snapshot);
     }
 
@@ -211,14 +220,14 @@ impl World<'_> {
     fn begin_check(&mut self, source: SourceIndex) {
         self.report.checks += 1;
         let until = self.now + CHECK_LIMIT;
-        let step = self.view.sources[source.get()].open(self.now, until, true);
+        let step = self.view.sources[source.get()].open(self.now, until, true, &mut self.rng);
         self.queue
             .enter(step.ends, Happening::CheckEnds(source, step, self.now));
     }
 
     fn check_ends(&mut self, index: SourceIndex, step: Step, began: Instant) {
         let source = &mut self.view.sources[index.get()];
-        let event = match class(step.reaction) {
+        let event = match step.reaction.class() {
             None => {
                 source.supported =
                     Some(self.supported[usize::from(source.script().has_17)].clone());

@@ -1,5 +1,5 @@
 use super::*;
-use crate::selection::AllDenied;
+use crate::selection::{AllDenied, MAX_SOURCES};
 
 const BY_FILE: &str = r#"[nts-pool-ke-server]
 listen = "127.0.0.1:4460"

@@ -6,6 +6,7 @@ use nts_proto::code_points::{AeadAlgorithm, ErrorCode};
 use super::*;
 use crate::config::{SourceConfig, UpstreamConfig};
 use crate::fleet::State;
+use crate::key_rule::Patience;
 use crate::selection::{Denial, Family, Location, Snapshot, User};
 use crate::testing::{Authority, budget, means, ordinary_request, untended};
 use crate::upstream::Class;
@@ -38,7 +39,6 @@ struct Ground {
     request: KeyExchangeRequest,
     sources: Arc<Sources>,
     snapshot: Arc<Snapshot>,
-    denial: Denial,
 }
 
 impl Ground {
@@ -47,7 +47,6 @@ impl Ground {
             request: ordinary_request(),
             snapshot: sources.snapshot(),
             sources: Arc::clone(sources),
-            denial: Denial::default(),
         }
     }
 
@@ -56,7 +55,7 @@ impl Ground {
             family: Family::V4,
             location: Location::default(),
             label: None,
-            denial: &self.denial,
+            denial: Denial::default(),
         });
         let budget = budget(time);
         Exchange::new(&self.request, NoKeys, &self.sources, choice, budget)
@@ -65,23 +64,21 @@ impl Ground {
 }
 
 #[tokio::test]
-async fn the_time_for_a_source_depends_on_the_others() {
+async fn a_source_without_a_free_slot_comes_last() {
     let ground = Ground::new(&sources(3));
-    let mut exchange = ground.exchange(Duration::from_secs(1));
-    for trial in [Trial::Short, Trial::Short, Trial::Last] {
-        assert_eq!(exchange.state.pick().unwrap().2, trial);
-    }
-    assert!(exchange.state.pick().is_none());
-    // One whose slots are all taken is not as good.
     let busy = &ground.sources.all()[2];
     let mut slots = Vec::new();
     while busy.slots.is_free() {
         slots.push(busy.slots.take().await);
     }
     let mut exchange = ground.exchange(Duration::from_secs(1));
-    for trial in [Trial::Short, Trial::Long, Trial::Last] {
-        assert_eq!(exchange.state.pick().unwrap().2, trial);
-    }
+    let attempts = std::iter::from_fn(|| exchange.state.next());
+    let attempts: Vec<_> = attempts
+        .map(|(attempt, _)| (attempt.pick.source.get(), attempt.patience))
+        .collect();
+    assert_eq!(attempts[2], (2, Patience::Last));
+    assert_eq!(attempts[0].1, Patience::Short);
+    assert_eq!(attempts[1].1, Patience::Long);
 }
 
 #[tokio::test]
@@ -91,23 +88,14 @@ async fn ejected_sources_are_not_picked_by_anybody() {
         eject(source);
     }
     let ground = Ground::new(&sources);
-    let mut exchange = ground.exchange(Duration::from_secs(1));
-    let picks = std::iter::from_fn(|| exchange.state.pick());
-    let picked: HashSet<_> = picks.map(|(pick, ..)| pick.source.get()).collect();
+    let mut picked = HashSet::new();
+    for _ in 0..200 {
+        let mut exchange = ground.exchange(Duration::from_secs(1));
+        while let Some((attempt, _)) = exchange.state.next() {
+            picked.insert(attempt.pick.source.get());
+        }
+    }
     assert_eq!(picked, HashSet::from([3, 4, 5, 6, 7, 8]));
-}
-
-#[tokio::test]
-async fn only_slow_sources_are_readmitted_and_only_once() {
-    let ground = Ground::new(&sources(3));
-    let mut exchange = ground.exchange(Duration::from_secs(1));
-    let slow = exchange.state.pick().unwrap().0.source;
-    while exchange.state.pick().is_some() {}
-    exchange.state.slow.push(slow);
-    assert!(exchange.state.readmit_slow());
-    let (pick, _, trial) = exchange.state.pick().unwrap();
-    assert_eq!((pick.source, trial), (slow, Trial::Last));
-    assert!(!exchange.state.readmit_slow());
 }
 
 #[tokio::test]

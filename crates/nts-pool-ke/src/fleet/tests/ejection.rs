@@ -223,17 +223,60 @@ fn checks_may_take_out_more() {
     assert_eq!(node.panics, []);
 }
 
+/// How many sources are left of so many after all but one made nothing of users' keys for a while,
+/// though they pass their checks.
+fn left_of(count: usize) -> usize {
+    let mut node = Node::healthy(count);
+    let sources = node.sources.clone();
+    for source in &sources[1..] {
+        // One after the other, so that it is no outage.
+        for _ in 0..3 {
+            node.event(*source, Event::FailedAfterKeys(Class::Reach));
+        }
+        node.run(seconds(4));
+    }
+    let left = sources.iter();
+    left.filter(|it| node.state(**it) == State::Healthy).count()
+}
+
 #[test]
-fn users_word_alone_never_takes_out_the_last_three() {
+fn in_a_small_pool_users_word_alone_takes_out_half_at_most() {
+    let left: Vec<_> = (1..=5).map(left_of).collect();
+    assert_eq!(left, [1, 1, 2, 2, 3]);
+}
+
+#[test]
+fn a_broken_source_of_two_loses_its_users_however_heavy_it_is() {
+    let mut node = Node::healthy(2);
+    let (broken, good) = (node.sources[0], node.sources[1]);
+    node.place(|it| if it == broken { 1000 } else { 1 });
+    // For an hour it answers checks, and every user who is sent there fails.
+    let mut failed = 0;
+    for _ in 0..3600 {
+        if node.admits(broken) {
+            node.event(broken, Event::FailedAfterKeys(Class::Protocol));
+            failed += 1;
+        }
+        node.event(good, Event::Served);
+        node.run(seconds(1));
+    }
+    assert!(failed < 12, "{failed}");
+    // The last one is not ejected, as long as it passes its checks.
+    for _ in 0..100 {
+        node.event(good, Event::FailedAfterKeys(Class::Protocol));
+    }
+    assert_eq!(node.state(good), State::Healthy);
+}
+
+#[test]
+fn checks_may_take_out_the_last_ones() {
     let mut node = Node::healthy(3);
     let sources = node.sources.clone();
-    for _ in 0..100 {
-        node.event(sources[0], Event::FailedAfterKeys(Class::Protocol));
+    for source in &sources[..2] {
+        node.eject(*source, Class::Reach);
+        node.run(seconds(60));
     }
-    assert_eq!(node.admitted(), 3);
-    // But that it is checked and found to be ill does.
-    node.eject(sources[0], Class::Reach);
-    assert_eq!(node.admitted(), 2);
+    assert_eq!(node.admitted(), 1);
 }
 
 #[test]

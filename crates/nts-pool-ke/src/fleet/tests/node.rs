@@ -30,7 +30,7 @@ pub(super) struct Node {
 }
 
 impl Node {
-    /// A node that starts with `count` sources of weight 10 in one level.
+    /// A node that starts with `count` sources of weight 10.
     pub(super) fn new(count: usize) -> Self {
         let mut node = Self::empty(1);
         node.arrive(count, Arrival::AtStart);
@@ -73,12 +73,11 @@ impl Node {
         self.place(|_| 10);
     }
 
-    /// Places all sources in the global level, with the weights given.
+    /// Places all sources, with the weights given.
     pub(super) fn place(&mut self, weight: impl Fn(SourceKey) -> u32) {
         let place = |source: &SourceKey| Place {
             source: *source,
             weight: weight(*source),
-            levels: Box::new([LevelId::GLOBAL]),
         };
         let places = self.sources.iter().map(place).collect();
         let actions = self.fleet.place(places, self.now, &mut self.rng);

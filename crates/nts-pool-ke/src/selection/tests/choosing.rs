@@ -114,7 +114,7 @@ fn p12_health_moves_no_source_to_another_bin() {
     let bin = |world: &World| -> Vec<usize> {
         let snapshot = world.snapshot();
         let denial = Denial::default();
-        let (_, weights) = snapshot.first_table(world.user(&denial));
+        let (_, weights) = snapshot.first_table(&world.user(denial));
         weights.map(|(source, _)| source.get()).collect()
     };
     let before = bin(&world);

@@ -1,5 +1,6 @@
 //! Rosters, levels, effective weights and the operator cap.
 
+use std::collections::BTreeMap;
 use std::sync::Arc;
 
 use super::super::*;
@@ -20,7 +21,7 @@ fn entry(id: &str, regions: &[Region]) -> Entry {
 fn table(world: &World) -> (LevelKind, Vec<(usize, u64)>) {
     let snapshot = world.snapshot();
     let denial = world.denial(&snapshot);
-    let (kind, weights) = snapshot.first_table(world.user(&denial));
+    let (kind, weights) = snapshot.first_table(&world.user(denial));
     (
         kind,
         weights
@@ -78,13 +79,19 @@ fn listed_regions_imply_those_around_them() {
         groups(),
     )
     .unwrap();
-    let levels = |at| roster.levels_of(SourceIndex::new(at));
-    assert_eq!(levels(0).len(), 4);
-    assert_eq!(levels(1), &levels(0)[1..]);
-    assert_eq!(levels(2).len(), 3);
-    assert_eq!(levels(3), [LevelId::GLOBAL]);
-    assert!((0..4).all(|at| levels(at).last() == Some(&LevelId::GLOBAL)));
-    assert_eq!(levels(4), []);
+    let levels: BTreeMap<_, Vec<_>> = roster
+        .levels()
+        .map(|(region, places)| (region, places.iter().map(|it| it.source.get()).collect()))
+        .collect();
+    let expected = BTreeMap::from([
+        (germany, vec![0]),
+        (dach, vec![0, 1]),
+        (Region::Continent(Continent::Europe), vec![0, 1]),
+        (Region::Country(country("JP")), vec![2]),
+        (Region::Continent(Continent::Asia), vec![2]),
+        (Region::Global, vec![0, 1, 2, 3]),
+    ]);
+    assert_eq!(levels, expected);
 }
 
 #[test]
@@ -181,15 +188,14 @@ fn p11_the_largest_pool_does_not_overflow() {
         ..SelectionPolicy::default()
     };
     let names = Arc::default();
-    let snapshot = Snapshot::new(roster, names, policy, true, |_| Standing::HEALTHY);
-    let denial = Denial::default();
+    let snapshot = Snapshot::new(roster, names, policy, |_| Standing::HEALTHY);
     let user = User {
         family: Family::V4,
         location: Location::default(),
         label: None,
-        denial: &denial,
+        denial: Denial::default(),
     };
-    let (_, weights) = snapshot.first_table(user);
+    let (_, weights) = snapshot.first_table(&user);
     let sum = weights
         .map(|(_, weight)| weight)
         .try_fold(0_u64, u64::checked_add);

@@ -120,7 +120,7 @@ proptest! {
         let denial = world.denial(&snapshot);
         let live = world.live();
         let mut rng = StdRng::seed_from_u64(seed);
-        let mut choice = snapshot.choose(world.user(&denial));
+        let mut choice = snapshot.choose(world.user(denial.clone()));
         let mut again = Vec::new();
         loop {
             let left = choice.best_left(&live);
@@ -132,7 +132,7 @@ proptest! {
                 again.push(pick.source);
             }
         }
-        let mut choice = snapshot.choose(world.user(&denial));
+        let mut choice = snapshot.choose(world.user(denial.clone()));
         snapshot.roster().sources().for_each(|source| choice.exclude(source));
         prop_assert_eq!(choice.next(&live, &mut rng), None);
     }
@@ -174,7 +174,7 @@ proptest! {
         let denial = world.denial(&snapshot);
         let live = world.live();
         let mut rng = StdRng::seed_from_u64(seed);
-        snapshot.choose(world.user(&denial)).next(&live, &mut rng);
+        snapshot.choose(world.user(denial.clone())).next(&live, &mut rng);
         // Three tiers, four levels, bin and whole: each a draw of a known length.
         let draw = 8 + 2 * world.sources.len();
         prop_assert!(live.questions.get() <= 3 * 4 * 2 * draw);

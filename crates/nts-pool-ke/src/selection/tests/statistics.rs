@@ -21,7 +21,7 @@ fn draw_many(world: &World, draws: u32, seed: u64) -> BTreeMap<usize, u32> {
     let mut rng = StdRng::seed_from_u64(seed);
     let mut counts = BTreeMap::new();
     for _ in 0..draws {
-        let mut choice = snapshot.choose(world.user(&denial));
+        let mut choice = snapshot.choose(world.user(denial.clone()));
         if let Some(pick) = choice.next(&live, &mut rng) {
             *counts.entry(pick.source.get()).or_default() += 1;
         }
@@ -129,7 +129,7 @@ fn p01_later_candidates_are_drawn_by_weight_too() {
     let mut rng = StdRng::seed_from_u64(3);
     let mut counts = BTreeMap::new();
     for _ in 0..DRAWS {
-        let mut choice = snapshot.choose(world.user(&denial));
+        let mut choice = snapshot.choose(world.user(denial.clone()));
         choice.next(&live, &mut rng);
         let second = choice.next(&live, &mut rng).unwrap();
         *counts.entry(second.source.get()).or_default() += 1;

@@ -119,17 +119,19 @@ impl World {
         Roster::new(entries, groups()).unwrap()
     }
 
-    pub(super) fn snapshot(&self) -> Snapshot {
+    pub(super) fn snapshot(&self) -> Arc<Snapshot> {
         let roster = Arc::new(self.roster());
         let names: Vec<_> = (0..self.sources.len()).map(name).collect();
         let index = NameIndex::new(roster.sources().zip(names.iter().map(String::as_str)));
-        Snapshot::new(roster, Arc::new(index), self.policy, self.panic, |source| {
+        let standing = |source: SourceIndex| {
             let source = &self.sources[source.get()];
             Standing {
                 admitted: source.admitted,
                 tenths: source.tenths,
             }
-        })
+        };
+        let snapshot = Snapshot::new(roster, Arc::new(index), self.policy, standing);
+        Arc::new(snapshot)
     }
 
     pub(super) fn denial(&self, snapshot: &Snapshot) -> Denial {
@@ -142,7 +144,7 @@ impl World {
             .deny(names.iter().map(String::as_str), snapshot.roster())
     }
 
-    pub(super) fn user<'a>(&self, denial: &'a Denial) -> User<'a> {
+    pub(super) fn user(&self, denial: Denial) -> User {
         User {
             family: self.family,
             location: Location {
@@ -157,6 +159,7 @@ impl World {
     pub(super) fn live(&self) -> TestLive<'_> {
         TestLive {
             sources: &self.sources,
+            panic: self.panic,
             questions: Cell::new(0),
         }
     }
@@ -166,7 +169,7 @@ impl World {
         use rand::{SeedableRng as _, rngs::StdRng};
         let snapshot = self.snapshot();
         let denial = self.denial(&snapshot);
-        let mut choice = snapshot.choose(self.user(&denial));
+        let mut choice = snapshot.choose(self.user(denial));
         let mut rng = StdRng::seed_from_u64(seed);
         std::iter::from_fn(|| choice.next(&self.live(), &mut rng)).collect()
     }
@@ -179,6 +182,7 @@ fn name(at: usize) -> String {
 /// Answers as the sources are, and counts the questions.
 pub(super) struct TestLive<'a> {
     sources: &'a [TestSource],
+    panic: bool,
     pub(super) questions: Cell<usize>,
 }
 
@@ -190,6 +194,10 @@ impl Live for TestLive<'_> {
 
     fn can_serve(&self, source: SourceIndex) -> bool {
         self.sources[source.get()].can_serve
+    }
+
+    fn is_in_panic(&self) -> bool {
+        self.panic
     }
 }
 
