@@ -3,7 +3,7 @@
 //! What never happens here: deciding what a key of the configuration means, or serving anybody.
 
 use std::path::{Path, PathBuf};
-use std::time::Instant;
+use std::sync::Arc;
 
 use nts_service::config::Problems;
 use nts_service::exit::ExitCode;
@@ -11,8 +11,10 @@ use nts_service::notify;
 use nts_service::runtime;
 use nts_service::signals::{Signal, Signals};
 use nts_service::telemetry::logging::{self, Level, Log};
+use tokio::task::JoinHandle;
 
 use crate::client::Client;
+use crate::clock::{ClockError, HeldClock, Keeper, KeeperError, KernelClock, SteerableClock};
 use crate::config::{self, Config, Loaded};
 use crate::observe::{self, ObservationSocket};
 use crate::time_source::{StartError, TimeSource};
@@ -100,8 +102,8 @@ fn run_with(
     config: &Config,
     log: &Log,
 ) -> Result<(), RunError> {
-    check_clock_control(options, config)?;
-    runtime::run(Daemon::run(path, config, log)).map_err(RunError::Runtime)?
+    let clock = Clock::choose(options, config);
+    runtime::run(Daemon::run(path, config, clock, log)).map_err(RunError::Runtime)?
 }
 
 fn log_options(options: &Options, config: &Config) -> logging::Options {
@@ -113,27 +115,54 @@ fn log_options(options: &Options, config: &Config) -> logging::Options {
     }
 }
 
-/// Sources would have the clock steered, which this version cannot do.
-fn check_clock_control(options: &Options, config: &Config) -> Result<(), RunError> {
-    if config.sources.is_empty() {
-        tracing::info!("no sources are configured: the daemon will not change the system time");
-        return Ok(());
+/// Which clock is kept.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Clock {
+    /// The system's, by this daemon.
+    System,
+    /// One beside the system's, which is left alone.
+    Held,
+    /// None: there are no sources.
+    None,
+}
+
+impl Clock {
+    fn choose(options: &Options, config: &Config) -> Self {
+        if config.sources.is_empty() {
+            tracing::info!(
+                "no sources are configured: the daemon will not change the system's clock"
+            );
+            Self::None
+        } else if options.no_clock_control || !config.synchronization.control_clock {
+            tracing::info!(
+                "clock control is off: the daemon keeps a clock of its own and will not change \
+                 the system's"
+            );
+            Self::Held
+        } else {
+            Self::System
+        }
     }
-    if !options.no_clock_control && config.synchronization.control_clock {
-        return Err(RunError::ClockControl);
+
+    /// Takes the clock over, before anything else is started.
+    fn open(self) -> Result<Box<dyn SteerableClock>, ClockError> {
+        Ok(match self {
+            Self::System => {
+                let clock = KernelClock::take_over()?;
+                let ppm = clock.frequency() * 1e6;
+                tracing::info!("the daemon steers the system's clock, which runs at {ppm:+.3} ppm");
+                Box::new(clock)
+            }
+            Self::Held | Self::None => Box::<HeldClock>::default(),
+        })
     }
-    tracing::info!("clock control is off: the daemon measures and will not change the system time");
-    Ok(())
 }
 
 /// Why the daemon cannot go on.
 #[derive(Debug, thiserror::Error)]
 enum RunError {
-    #[error(
-        "clock control is not there yet: this version measures and does not steer the clock; run \
-         it with -x (--no-clock-control), or set control-clock = false in [synchronization]"
-    )]
-    ClockControl,
+    #[error(transparent)]
+    Clock(#[from] KeeperError),
     #[error("cannot start the runtime: {0}")]
     Runtime(#[source] std::io::Error),
     #[error("cannot handle signals: {0}")]
@@ -148,7 +177,7 @@ impl RunError {
     fn exit_code(&self) -> ExitCode {
         match self {
             Self::Servers(StartError::Keys(_)) => ExitCode::Config,
-            Self::ClockControl
+            Self::Clock(_)
             | Self::Runtime(_)
             | Self::Signals(_)
             | Self::Servers(_)
@@ -160,50 +189,88 @@ impl RunError {
 /// All that runs.
 struct Daemon {
     time_source: TimeSource,
+    keeper: Arc<Keeper>,
+    keeping: Option<JoinHandle<()>>,
     client: Client,
     observation: Option<ObservationSocket>,
 }
 
 impl Daemon {
-    async fn run(path: Option<&Path>, config: &Config, log: &Log) -> Result<(), RunError> {
+    async fn run(
+        path: Option<&Path>,
+        config: &Config,
+        clock: Clock,
+        log: &Log,
+    ) -> Result<(), RunError> {
         let mut signals = Signals::listen().map_err(RunError::Signals)?;
-        let daemon = Self::start(config)?;
+        let daemon = Self::start(config, clock)?;
         notify::ready();
-        while signals.next().await == Signal::Reload {
-            notify::reloading();
-            daemon.reload(path, log).await;
-            notify::ready();
-        }
+        let outcome = daemon.serve(&mut signals, path, log).await;
         notify::stopping();
-        tracing::info!("stopping");
+        if outcome.is_ok() {
+            tracing::info!("stopping");
+        }
         tokio::select! {
             () = daemon.stop() => {}
             _ = signals.next() => {}
         }
-        Ok(())
+        outcome
     }
 
-    fn start(config: &Config) -> Result<Self, RunError> {
+    fn start(config: &Config, clock: Clock) -> Result<Self, RunError> {
+        let opened = clock.open().map_err(KeeperError::from)?;
         let time_source = TimeSource::start(config)?;
-        let client = Client::spawn(&config.sources);
-        let observation = Self::observe(config, &time_source, &client)?;
+        let keeper = Keeper::new(
+            &config.synchronization,
+            opened,
+            clock == Clock::System,
+            Arc::clone(time_source.system()),
+        )?;
+        let keeping = (clock != Clock::None).then(|| tokio::spawn(Arc::clone(&keeper).run()));
+        let client = Client::spawn(&config.sources, &keeper);
+        let kept = keeping.as_ref().map(|_| &keeper);
+        let observation = Self::observe(config, &time_source, kept, &client)?;
         Ok(Self {
             time_source,
+            keeper,
+            keeping,
             client,
             observation,
         })
     }
 
+    /// Until it is told to stop, or the clock cannot be kept any more.
+    async fn serve(
+        &self,
+        signals: &mut Signals,
+        path: Option<&Path>,
+        log: &Log,
+    ) -> Result<(), RunError> {
+        loop {
+            tokio::select! {
+                signal = signals.next() => match signal {
+                    Signal::Stop => return Ok(()),
+                    Signal::Reload => {
+                        notify::reloading();
+                        self.reload(path, log).await;
+                        notify::ready();
+                    }
+                },
+                error = self.keeper.ended() => return Err(error.into()),
+            }
+        }
+    }
+
     fn observe(
         config: &Config,
         time_source: &TimeSource,
+        keeper: Option<&Arc<Keeper>>,
         client: &Client,
     ) -> Result<Option<ObservationSocket>, RunError> {
         let Some(path) = &config.observability.observation_path else {
             return Ok(None);
         };
-        let snapshot =
-            observe::snapshot(Instant::now(), &config.synchronization, time_source, client);
+        let snapshot = observe::snapshot(&config.synchronization, time_source, keeper, client);
         let permissions = config.observability.observation_permissions;
         ObservationSocket::bind(path, permissions, snapshot)
             .map(Some)
@@ -241,10 +308,15 @@ impl Daemon {
         }
     }
 
-    /// Stops accepting, lets exchanges finish, saves the keys, removes the socket.
+    /// Stops accepting, lets exchanges finish, leaves the clock to itself, saves the keys, removes the
+    /// socket.
     async fn stop(self) {
         drop(self.observation);
         drop(self.client);
+        if let Some(keeping) = self.keeping {
+            keeping.abort();
+            self.keeper.stop();
+        }
         self.time_source.shutdown().await;
     }
 }

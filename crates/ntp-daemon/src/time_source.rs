@@ -55,7 +55,9 @@ impl TimeSource {
         let (trigger, shutdown) = shutdown::channel();
         let mut tasks = JoinSet::new();
         tasks.spawn(Arc::clone(&keys).rotate_on_schedule(shutdown.clone()));
-        tasks.spawn(system::refresh(Arc::clone(&system), shutdown.clone()));
+        if config.sources.is_empty() {
+            tasks.spawn(system::refresh(Arc::clone(&system), shutdown.clone()));
+        }
         let start = |server| Server::start(server, Arc::clone(&system), Arc::clone(&keys));
         let servers = config
             .servers

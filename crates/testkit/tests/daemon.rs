@@ -5,7 +5,10 @@ use std::collections::BTreeSet;
 use std::net::SocketAddr;
 
 use ntp_daemon::client::Client;
-use ntp_daemon::config::{PollLimits, RemoteAddress, SourceConfig, SourceMode};
+use ntp_daemon::clock::Keeper;
+use ntp_daemon::config::{
+    PollLimits, RemoteAddress, SourceConfig, SourceMode, SynchronizationConfig,
+};
 use ntp_daemon::observe::state::{SourceCondition, SourceState};
 use testkit::Lab;
 use testkit::deadline::eventually;
@@ -16,7 +19,8 @@ use testkit::lab::{RealSource, loopback};
 const SAME_CLOCK: f64 = 0.1;
 
 fn client(mode: SourceMode, server: SocketAddr) -> Client {
-    Client::spawn(&[SourceConfig {
+    let keeper = Keeper::of_own_clock(&SynchronizationConfig::default()).expect("our own clock");
+    let source = SourceConfig {
         mode,
         address: RemoteAddress {
             host: server.ip().to_string(),
@@ -24,7 +28,9 @@ fn client(mode: SourceMode, server: SocketAddr) -> Client {
         },
         poll_interval_limits: PollLimits::default(),
         initial_poll_interval: PollLimits::default().min,
-    }])
+        burst: true,
+    };
+    Client::spawn(&[source], &keeper)
 }
 
 /// Waits until this many remotes have answered, and gives their rows.

@@ -4,7 +4,10 @@
 #![cfg(feature = "unstable_nts-pool")]
 
 use ntp_daemon::client::Client;
-use ntp_daemon::config::{PollLimits, RemoteAddress, SourceConfig, SourceMode};
+use ntp_daemon::clock::Keeper;
+use ntp_daemon::config::{
+    PollLimits, RemoteAddress, SourceConfig, SourceMode, SynchronizationConfig,
+};
 use nts_pool_ke::Dialect;
 use nts_proto::code_points::AeadAlgorithm;
 use testkit::Lab;
@@ -128,7 +131,8 @@ async fn daemon_exchange(lab: &Lab, secrets: &mut Secrets) {
     let script = Script::on_fixed_key(Answer::with_record(0x8007, &port));
     let source = lab.faulty_source(loopback(6), script).await;
     let pool = lab.pool(vec![source.entry()]);
-    let _client = Client::spawn(&[SourceConfig {
+    let keeper = Keeper::of_own_clock(&SynchronizationConfig::default()).expect("our own clock");
+    let config = SourceConfig {
         mode: SourceMode::NtsPool {
             count: 1,
             trust: lab.authority().trust(),
@@ -139,7 +143,9 @@ async fn daemon_exchange(lab: &Lab, secrets: &mut Secrets) {
         },
         poll_interval_limits: PollLimits::default(),
         initial_poll_interval: PollLimits::default().min,
-    }]);
+        burst: true,
+    };
+    let _client = Client::spawn(&[config], &keeper);
     eventually("a request with a cookie of the faulty source", || {
         (real.ntp_counts().nts_nak_packets > 0).then_some(())
     })

@@ -4,7 +4,7 @@
 //! drives a [`nts_proto::association`]. Decisions are pure and stand in files of their own; what
 //! this module does itself is start and stop the tasks.
 //!
-//! What never happens here: touching the clock. The client measures and reports.
+//! What never happens here: touching the clock. The client measures, and tells the clock's keeper.
 
 mod board;
 mod connect;
@@ -16,7 +16,6 @@ mod source;
 mod spawner;
 #[cfg(test)]
 mod tests;
-mod timebase;
 
 use std::fmt;
 use std::sync::Arc;
@@ -25,6 +24,7 @@ use tokio::task::JoinSet;
 
 pub use board::Board;
 
+use crate::clock::Keeper;
 use crate::config::{SourceConfig, SourceMode};
 use spawner::{Base, Common, KeyedSpawner, PlainSpawner};
 
@@ -46,11 +46,12 @@ pub struct Client {
 }
 
 impl Client {
-    /// Starts one spawner per source. Must be called inside a Tokio runtime.
+    /// Starts one spawner per source; `keeper` gets what is measured. Must be called inside a Tokio
+    /// runtime.
     #[must_use]
-    pub fn spawn(sources: &[SourceConfig]) -> Self {
+    pub fn spawn(sources: &[SourceConfig], keeper: &Arc<Keeper>) -> Self {
         let board = Arc::new(Board::default());
-        let common = Arc::new(Common::new(Arc::clone(&board)));
+        let common = Arc::new(Common::new(Arc::clone(&board), Arc::clone(keeper)));
         let mut spawners = JoinSet::new();
         for (index, config) in sources.iter().enumerate() {
             let base = Base::new(Arc::clone(&common), index, config);

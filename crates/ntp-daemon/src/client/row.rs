@@ -28,6 +28,8 @@ pub(super) struct Facts {
 pub(super) struct Row {
     facts: Facts,
     filter: SampleFilter,
+    /// How often the clock had been stepped at the last measurement.
+    steps: u64,
     last: Option<Measurement>,
     unusable: bool,
     error: Option<String>,
@@ -38,14 +40,20 @@ impl Row {
         Self {
             facts,
             filter: SampleFilter::default(),
+            steps: 0,
             last: None,
             unusable: false,
             error: None,
         }
     }
 
-    /// Takes a measurement: all is well.
-    pub(super) fn add(&mut self, measurement: &Measurement) {
+    /// Takes a measurement: all is well. What was measured before a step of the clock tells
+    /// nothing any more.
+    pub(super) fn add(&mut self, measurement: &Measurement, steps: u64) {
+        if self.steps != steps {
+            self.steps = steps;
+            self.filter = SampleFilter::default();
+        }
         self.filter.add(measurement);
         self.last = Some(*measurement);
         self.unusable = false;

@@ -2,7 +2,7 @@
 //! keeps the remote's row on the board.
 //!
 //! What never happens here: a rule of the protocol (they are in `nts_proto::association`), a key
-//! exchange, or a change of the clock.
+//! exchange, or a decision about the clock.
 
 use std::io;
 use std::net::{IpAddr, SocketAddr};
@@ -23,10 +23,15 @@ use super::board::Place;
 use super::net::{ExchangeSocket, is_offline};
 use super::row::{Facts, Row};
 use super::spawner::LossReason;
-use super::timebase::{Timebase, wait_until};
+use crate::clock::timebase::{Timebase, wait_until};
+use crate::clock::{Measured, SourceSlot};
+use crate::observe::state::SourceMode;
 
 /// How long an answer is waited for.
 const ANSWER_LIMIT: Duration = Duration::from_secs(5);
+
+/// Measurements in a row that may contradict the others before a pool's source is replaced.
+const CONTRADICTIONS: u32 = 8;
 
 /// Greatest datagram in octets that is read; no genuine answer is longer than our requests.
 const MAX_DATAGRAM: usize = 2048;
@@ -49,6 +54,8 @@ pub(super) struct Source {
     pub(super) association: Association,
     pub(super) facts: Facts,
     pub(super) place: Place,
+    /// Takes what is measured to the keeper of the clock.
+    pub(super) slot: SourceSlot,
     pub(super) timebase: Timebase,
     /// To the spawner.
     pub(super) events: mpsc::Sender<(SourceId, SourceEvent)>,
@@ -68,6 +75,7 @@ impl Source {
             unusable: false,
             keys_wanted: false,
             offline: false,
+            contradictions: 0,
         };
         loop {
             if let Some(reason) = running.step().await {
@@ -81,6 +89,8 @@ impl Source {
 struct Exchange {
     socket: ExchangeSocket,
     until: Instant,
+    /// How often the clock had been stepped when it began.
+    steps: u64,
     /// By which a source is found out that is synchronised to us.
     own_ids: Vec<ReferenceId>,
 }
@@ -97,6 +107,8 @@ struct Running {
     keys_wanted: bool,
     /// The last request could not be sent for want of a network.
     offline: bool,
+    /// Measurements in a row that contradicted the sources that are used.
+    contradictions: u32,
 }
 
 impl Running {
@@ -151,13 +163,16 @@ impl Running {
 
     async fn send(&mut self, datagram: &[u8]) {
         self.exchange = None;
+        let steps = self.source.slot.keeper().steps();
         match open_and_send(self.source.address, datagram).await {
             Ok((socket, transmitted)) => {
                 self.offline = false;
+                let transmitted = self.by_our_clock(transmitted);
                 self.source.association.handle_sent(transmitted);
                 self.exchange = Some(Exchange {
                     socket,
                     until: Instant::now() + ANSWER_LIMIT,
+                    steps,
                     own_ids: own_reference_ids(),
                 });
             }
@@ -179,17 +194,24 @@ impl Running {
             return None;
         };
         let exchange = self.exchange.as_ref()?;
+        let steps = exchange.steps;
         if let Some(transmitted) = exchange.socket.transmit_stamp() {
+            let transmitted = self.by_our_clock(transmitted);
             self.source.association.handle_sent(transmitted);
         }
-        let now = self.source.timebase.now();
+        if self.source.slot.keeper().steps() != steps {
+            self.source.association.handle_clock_step();
+        }
+        let (now, received) = (self.source.timebase.now(), self.by_our_clock(received));
         let datagram = buffer.get(..length).unwrap_or_default();
         let outcome =
             self.source
                 .association
                 .handle_datagram(now, received, datagram, &exchange.own_ids);
         match outcome {
-            DatagramOutcome::Measurement(measurement) => self.take(&measurement).await,
+            DatagramOutcome::Measurement(measurement) => {
+                return self.take(&measurement, steps).await;
+            }
             DatagramOutcome::Unusable(reason) => self.take_unusable(reason).await,
             DatagramOutcome::Kiss(kiss) => self.note_kiss(kiss),
             DatagramOutcome::Demobilize(_) => return Some(LossReason::Refused),
@@ -201,9 +223,19 @@ impl Running {
         None
     }
 
-    async fn take(&mut self, measurement: &Measurement) {
+    /// What a stamp of the system's clock is by the clock that the daemon keeps.
+    fn by_our_clock(&self, stamp: NtpTimestamp) -> NtpTimestamp {
+        self.source.slot.keeper().map().apply(stamp)
+    }
+
+    /// Takes a measurement whose exchange began when the clock had been stepped `steps` times.
+    async fn take(&mut self, measurement: &Measurement, steps: u64) -> Option<LossReason> {
         self.exchange = None;
-        self.row.add(measurement);
+        self.row.add(measurement, steps);
+        let measured = self.source.slot.measure(steps, measurement);
+        if let Some(poll) = measured.poll {
+            self.source.association.set_desired_poll(poll);
+        }
         if !self.answered || self.unusable {
             self.unusable = false;
             tracing::info!(
@@ -217,10 +249,27 @@ impl Running {
             );
         }
         self.note_answer().await;
+        self.note_verdict(measured)
+    }
+
+    /// One of several that has contradicted the others for long makes room for another.
+    fn note_verdict(&mut self, measured: Measured) -> Option<LossReason> {
+        self.contradictions = match measured.falseticker {
+            true => self.contradictions + 1,
+            false => 0,
+        };
+        let replaceable = matches!(
+            self.source.facts.mode,
+            SourceMode::Pool | SourceMode::NtsPool
+        );
+        (replaceable && self.contradictions >= CONTRADICTIONS).then_some(LossReason::Falseticker)
     }
 
     async fn take_unusable(&mut self, reason: UnusableReason) {
         self.exchange = None;
+        if reason != UnusableReason::NoSendTime {
+            self.source.slot.unusable(reason);
+        }
         let why = explain_unusable(reason);
         self.row.set_unusable(why);
         if !self.unusable {

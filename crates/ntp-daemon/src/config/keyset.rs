@@ -1,9 +1,11 @@
 //! `[keyset]`: the keys that seal cookies.
 
-use std::path::{Path, PathBuf};
+use std::path::PathBuf;
 use std::time::Duration;
 
-use nts_service::config::{Located, Section};
+use nts_service::config::Section;
+
+use super::storage;
 
 /// Ten years in seconds: keys that rotate more seldom are a mistake.
 const MAX_INTERVAL: u64 = 315_360_000;
@@ -50,23 +52,7 @@ impl KeysetConfig {
                 1..=MAX_INTERVAL,
                 "seconds",
             )),
-            key_storage_path: read_path(&section),
+            key_storage_path: storage::secret_file(&section, "key-storage-path"),
         }
     }
-}
-
-fn read_path(section: &Section<'_>) -> Option<PathBuf> {
-    let key = "key-storage-path";
-    let path = section.path(key).map(Located::into_inner)?;
-    let folder = match path.parent() {
-        Some(folder) if !folder.as_os_str().is_empty() => folder,
-        _ => Path::new("."),
-    };
-    if !folder.is_dir() {
-        let message = format!("there is no folder `{}`; make it first", folder.display());
-        section.error(key, message);
-    } else if let Err(message) = crate::private_file::check_permissions(&path) {
-        section.error(key, message);
-    }
-    Some(path)
 }

@@ -13,6 +13,7 @@ mod notices;
 mod observability;
 mod server;
 mod source;
+mod storage;
 mod synchronization;
 #[cfg(test)]
 mod tests;
@@ -22,7 +23,6 @@ use std::path::Path;
 
 use nts_service::config::{Located, Problems, Section};
 
-pub use algorithm::AlgorithmConfig;
 pub use ke_server::{KeAuthorization, KeServerConfig};
 pub use keyset::KeysetConfig;
 pub use notices::Notice;
@@ -30,7 +30,6 @@ pub use observability::ObservabilityConfig;
 pub use server::{AcceptedVersions, FilterAction, FilterList, RateKiss, ServerConfig};
 pub use source::{PollLimits, RemoteAddress, SourceConfig, SourceMode};
 pub use synchronization::{ReferenceId, SynchronizationConfig};
-pub use thresholds::StepThreshold;
 
 use notices::Notices;
 
@@ -107,7 +106,7 @@ pub fn load_observability(path: &Path) -> Result<ObservabilityConfig, Problems> 
         }
         root.has("synchronization");
         root.has("clock");
-        Some(ObservabilityConfig::read(root, &Notices::default()))
+        Some(ObservabilityConfig::read(root))
     };
     nts_service::config::load(path, read).map(|loaded| loaded.value)
 }
@@ -134,8 +133,8 @@ fn read(root: &Section<'_>) -> Option<ReadConfig> {
     let servers = server::read_all(root);
     let ke_servers = ke_server::read_all(root);
     let keyset = KeysetConfig::read(root);
-    let synchronization = SynchronizationConfig::read(root, &notices);
-    let observability = ObservabilityConfig::read(root, &notices);
+    let synchronization = SynchronizationConfig::read(root);
+    let observability = ObservabilityConfig::read(root);
     read_clock(root, &notices);
     // What was left out as wrong would be missed there.
     if !root.problems().has_errors() {

@@ -8,9 +8,6 @@ use std::fmt;
 
 use nts_service::config::{Place, Section};
 
-/// Why the keys of the clock have no effect.
-const NO_DISCIPLINE: &str = "this version measures and does not steer the clock";
-
 /// Keys of the file that have no effect for one and the same reason.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Notice {
@@ -55,11 +52,6 @@ impl Notices {
                 keys: vec![place],
             }),
         }
-    }
-
-    /// Notes that `key`, if it is there, has no effect because the clock is not steered.
-    pub(super) fn needs_discipline(&self, section: &Section<'_>, key: &'static str) {
-        self.no_effect(section, key, NO_DISCIPLINE);
     }
 
     /// All of them.

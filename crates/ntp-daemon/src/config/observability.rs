@@ -6,8 +6,6 @@ use std::path::PathBuf;
 use nts_service::config::{ListenAddress, Located, Section};
 use nts_service::telemetry::logging::Level;
 
-use super::notices::Notices;
-
 /// `[observability]`.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct ObservabilityConfig {
@@ -23,6 +21,8 @@ pub struct ObservabilityConfig {
     pub observation_permissions: u32,
     /// Where `ntp-metrics-exporter` listens.
     pub metrics_exporter_listen: SocketAddr,
+    /// File the log of `ntp-metrics-exporter` is appended to; standard output without it.
+    pub log_path_metrics_exporter: Option<PathBuf>,
 }
 
 impl Default for ObservabilityConfig {
@@ -34,19 +34,20 @@ impl Default for ObservabilityConfig {
             observation_path: None,
             observation_permissions: 0o666,
             metrics_exporter_listen: SocketAddr::from((Ipv4Addr::LOCALHOST, 9975)),
+            log_path_metrics_exporter: None,
         }
     }
 }
 
 impl ObservabilityConfig {
     /// Reads the section; what is missing or wrong is as in the default.
-    pub(super) fn read(root: &Section<'_>, notices: &Notices) -> Self {
+    pub(super) fn read(root: &Section<'_>) -> Self {
         let default = Self::default();
         let Some(section) = root.section("observability") else {
             return default;
         };
         let path = |key| section.path(key).map(Located::into_inner);
-        let config = Self {
+        Self {
             log_level: section
                 .checked("log-level", |name: String| name.parse::<Level>())
                 .unwrap_or(default.log_level),
@@ -59,12 +60,8 @@ impl ObservabilityConfig {
             metrics_exporter_listen: section
                 .optional("metrics-exporter-listen")
                 .map_or(default.metrics_exporter_listen, ListenAddress::get),
-        };
-        path("log-path-metrics-exporter");
-        for key in ["log-path-metrics-exporter", "metrics-exporter-listen"] {
-            notices.no_effect(&section, key, "this version has no metrics exporter");
+            log_path_metrics_exporter: path("log-path-metrics-exporter"),
         }
-        config
     }
 }
 

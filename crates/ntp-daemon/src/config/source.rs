@@ -30,6 +30,8 @@ pub struct SourceConfig {
     pub poll_interval_limits: PollLimits,
     /// First poll interval after the initial burst, log2 seconds; within the limits.
     pub initial_poll_interval: i8,
+    /// Whether the first four requests go out two seconds apart.
+    pub burst: bool,
 }
 
 /// `mode` of a source, with the keys that are legal for that mode only.
@@ -139,8 +141,9 @@ const KEYS_OF_MODES: [(&str, &[Mode]); 4] = [
 ];
 
 /// The keys that belong to every mode.
-const COMMON_KEYS: [&str; 4] = [
+const COMMON_KEYS: [&str; 5] = [
     "address",
+    "burst",
     "ntp-version",
     "poll-interval-limits",
     "initial-poll-interval",
@@ -213,6 +216,7 @@ fn read(section: &Section<'_>, defaults: Polling, notices: &Notices) -> Option<S
         address: address?,
         poll_interval_limits: polling.limits,
         initial_poll_interval: polling.initial,
+        burst: section.or("burst", true),
     })
 }
 

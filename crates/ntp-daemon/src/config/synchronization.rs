@@ -1,12 +1,12 @@
 //! `[synchronization]`: when and how far the clock may be moved, and what is served.
 
+use std::path::PathBuf;
 use std::time::Duration;
 
+use ntp_sync::config::{Algorithm, Config as Defaults, StepThreshold};
 use nts_service::config::Section;
 
-use super::algorithm::AlgorithmConfig;
-use super::notices::Notices;
-use super::thresholds::StepThreshold;
+use super::{algorithm, storage, thresholds};
 
 /// `[synchronization]`.
 #[derive(Clone, Debug, PartialEq)]
@@ -27,28 +27,29 @@ pub struct SynchronizationConfig {
     pub warn_on_jump: bool,
     /// Whether the daemon may steer the clock (`-x` wins over it).
     pub control_clock: bool,
+    /// File that keeps the clock's frequency over a restart.
+    pub drift_file: Option<PathBuf>,
+    /// File that keeps NTS keys and unused cookies over a restart; nobody else may read it.
+    pub cookie_storage_path: Option<PathBuf>,
     /// `[synchronization.algorithm]`.
-    pub algorithm: AlgorithmConfig,
+    pub algorithm: Algorithm,
 }
 
 impl Default for SynchronizationConfig {
     fn default() -> Self {
+        let defaults = Defaults::default();
         Self {
-            minimum_agreeing_sources: 3,
-            single_step_panic_threshold: StepThreshold {
-                forward: Some(Duration::from_secs(1000)),
-                backward: Some(Duration::from_secs(1000)),
-            },
-            startup_step_panic_threshold: StepThreshold {
-                forward: None,
-                backward: Some(Duration::from_secs(86_400)),
-            },
-            accumulated_step_panic_threshold: None,
-            local_stratum: 16,
+            minimum_agreeing_sources: defaults.minimum_agreeing_sources,
+            single_step_panic_threshold: defaults.single_step_panic_threshold,
+            startup_step_panic_threshold: defaults.startup_step_panic_threshold,
+            accumulated_step_panic_threshold: defaults.accumulated_step_panic_threshold,
+            local_stratum: defaults.local_stratum,
             reference_id: None,
             warn_on_jump: true,
             control_clock: true,
-            algorithm: AlgorithmConfig::default(),
+            drift_file: None,
+            cookie_storage_path: None,
+            algorithm: defaults.algorithm,
         }
     }
 }
@@ -70,14 +71,14 @@ impl ReferenceId {
 
 impl SynchronizationConfig {
     /// Reads the section; what is missing or wrong is as in the default.
-    pub(super) fn read(root: &Section<'_>, notices: &Notices) -> Self {
+    pub(super) fn read(root: &Section<'_>) -> Self {
         let default = Self::default();
         let Some(section) = root.section("synchronization") else {
             return default;
         };
-        let step = |key, default| StepThreshold::read(&section, key, default);
+        let step = |key, default| thresholds::read(&section, key, default);
         let minimum = default.minimum_agreeing_sources;
-        let config = Self {
+        Self {
             minimum_agreeing_sources: section.number(
                 "minimum-agreeing-sources",
                 minimum,
@@ -102,19 +103,10 @@ impl SynchronizationConfig {
             }),
             warn_on_jump: section.or("warn-on-jump", default.warn_on_jump),
             control_clock: section.or("control-clock", default.control_clock),
-            algorithm: AlgorithmConfig::read(&section),
-        };
-        for key in [
-            "minimum-agreeing-sources",
-            "single-step-panic-threshold",
-            "startup-step-panic-threshold",
-            "accumulated-step-panic-threshold",
-            "warn-on-jump",
-            "algorithm",
-        ] {
-            notices.needs_discipline(&section, key);
+            drift_file: storage::file(&section, "drift-file"),
+            cookie_storage_path: storage::secret_file(&section, "cookie-storage-path"),
+            algorithm: algorithm::read(&section),
         }
-        config
     }
 }
 

@@ -2,17 +2,9 @@
 
 use std::time::Duration;
 
+use ntp_sync::config::StepThreshold;
 use nts_service::config::Section;
 use serde::Deserialize;
-
-/// How far a step may go; a step passes when it is smaller. `None` is no limit.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct StepThreshold {
-    /// Limit of steps that set the clock ahead.
-    pub forward: Option<Duration>,
-    /// Limit of steps that set the clock back.
-    pub backward: Option<Duration>,
-}
 
 /// One limit as written: seconds, or `"inf"`.
 #[derive(Deserialize)]
@@ -22,27 +14,29 @@ enum Limit {
     Word(String),
 }
 
-impl StepThreshold {
-    /// Reads `key`: one limit for both directions, or a table in which a missing side means no
-    /// limit on that side.
-    pub(super) fn read(section: &Section<'_>, key: &'static str, default: Self) -> Self {
-        if section.is_table(key) {
-            let Some(sides) = section.section(key) else {
-                return default;
-            };
-            let side = |key| sides.checked(key, check).unwrap_or(None);
-            return Self {
-                forward: side("forward"),
-                backward: side("backward"),
-            };
-        }
-        match section.checked(key, check) {
-            Some(limit) => Self {
-                forward: limit,
-                backward: limit,
-            },
-            None => default,
-        }
+/// Reads `key`: one limit for both directions, or a table in which a missing side means no limit
+/// on that side.
+pub(super) fn read(
+    section: &Section<'_>,
+    key: &'static str,
+    default: StepThreshold,
+) -> StepThreshold {
+    if section.is_table(key) {
+        let Some(sides) = section.section(key) else {
+            return default;
+        };
+        let side = |key| sides.checked(key, check).unwrap_or(None);
+        return StepThreshold {
+            forward: side("forward"),
+            backward: side("backward"),
+        };
+    }
+    match section.checked(key, check) {
+        Some(limit) => StepThreshold {
+            forward: limit,
+            backward: limit,
+        },
+        None => default,
     }
 }
 

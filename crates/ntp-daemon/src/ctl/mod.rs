@@ -5,7 +5,6 @@
 
 mod nts;
 mod plain;
-mod prometheus;
 mod status;
 mod table;
 mod units;

@@ -3,7 +3,7 @@
 use super::table;
 use super::units::{harmless, short, signed, span};
 use crate::observe::state::{
-    ConfiguredSourceState, KeServerState, LeapIndicator, ObservableState, ServerState,
+    ClockState, ConfiguredSourceState, KeServerState, LeapIndicator, ObservableState, ServerState,
     SourceCondition, SourceMode, SourceState, SystemState,
 };
 
@@ -33,34 +33,112 @@ fn head(state: &ObservableState) -> String {
     let ObservableState {
         program, system, ..
     } = state;
-    let control = if system.clock_control {
-        "steers the clock"
-    } else {
-        "does not steer the clock"
-    };
-    format!(
-        "ntp-daemon {}, running for {}, {control}\n{}, root delay {}, root dispersion {}\n",
-        harmless(&program.version),
-        span(program.uptime_seconds),
-        synchronization(system),
-        short(system.root_delay),
-        short(system.root_dispersion(program.now)),
-    )
+    let (delay, dispersion) = (system.root_delay, system.root_dispersion(program.now));
+    let synchronised = system.leap_indicator != LeapIndicator::Unsynchronized;
+    let mut lines = vec![("clock", whose_clock(system).to_owned())];
+    if let Some(clock) = &system.clock {
+        lines.extend(offset(clock).map(|offset| ("offset", offset)));
+        lines.push(("frequency", frequency(clock)));
+    }
+    if synchronised {
+        let bound = short(delay / 2.0 + dispersion);
+        let parts = format!(
+            "root delay {}, root dispersion {}",
+            short(delay),
+            short(dispersion)
+        );
+        lines.push(("error", format!("at most {bound} ({parts})")));
+        lines.push(("leap", leap(system.leap_indicator).to_owned()));
+    }
+    let (version, uptime) = (harmless(&program.version), span(program.uptime_seconds));
+    lines.push((
+        "daemon",
+        format!("ntp-daemon {version}, running for {uptime}"),
+    ));
+    let mut text = format!("{}\n", synchronization(state));
+    for (name, value) in lines {
+        text += &format!("  {name:<9}  {value}\n");
+    }
+    text
 }
 
-fn synchronization(system: &SystemState) -> String {
-    match system.leap_indicator {
-        LeapIndicator::Unsynchronized | LeapIndicator::Unknown => "Not synchronised".into(),
-        LeapIndicator::NoWarning => format!("Serves stratum {}", system.stratum),
-        LeapIndicator::Leap61 => {
-            format!("Serves stratum {}, leap second today", system.stratum)
-        }
-        LeapIndicator::Leap59 => {
-            format!(
-                "Serves stratum {}, leap second to be left out today",
-                system.stratum
-            )
-        }
+/// The first line: whether all is well, and if not, why.
+fn synchronization(state: &ObservableState) -> String {
+    let system = &state.system;
+    let Some(clock) = &system.clock else {
+        return match system.leap_indicator {
+            LeapIndicator::Unsynchronized | LeapIndicator::Unknown => {
+                "Not synchronised: no sources are configured".into()
+            }
+            _ => format!("Serves stratum {}, without sources", system.stratum),
+        };
+    };
+    if clock.synchronized {
+        let best = state
+            .sources
+            .iter()
+            .find(|source| source.state == SourceCondition::Best);
+        let best = best.map(|best| match used(state) {
+            1 => format!(", by 1 source: {}", server(best)),
+            used => format!(", by {used} sources, best {}", server(best)),
+        });
+        return format!(
+            "Synchronised, stratum {}{}",
+            system.stratum,
+            best.unwrap_or_default()
+        );
+    }
+    let reason = clock.reason.as_deref().unwrap_or("the reason is not known");
+    let mut line = format!("NOT SYNCHRONISED: {}", harmless(reason));
+    if !matches!(system.leap_indicator, LeapIndicator::Unsynchronized) {
+        line += &format!("; served as stratum {} all the same", system.stratum);
+    }
+    line
+}
+
+fn used(state: &ObservableState) -> usize {
+    let used = |source: &&SourceState| {
+        matches!(
+            source.state,
+            SourceCondition::Best | SourceCondition::Selected
+        )
+    };
+    state.sources.iter().filter(used).count()
+}
+
+fn whose_clock(system: &SystemState) -> &'static str {
+    match (&system.clock, system.clock_control) {
+        (Some(_), true) => "the system's, steered by this daemon",
+        (Some(_), false) => "the daemon's own; the system's clock is left alone",
+        (None, _) => "the system's, left alone",
+    }
+}
+
+fn offset(clock: &ClockState) -> Option<String> {
+    let (offset, error) = (clock.offset?, clock.offset_uncertainty?);
+    Some(format!("{} ± {}", signed(offset), short(error)))
+}
+
+fn frequency(clock: &ClockState) -> String {
+    let mut text = format!("{:+.3} ppm", clock.frequency * 1e6);
+    if let Some(error) = clock.frequency_uncertainty {
+        text += &format!(" ± {:.3} ppm", error * 1e6);
+    }
+    if clock.slew != 0.0 {
+        text += &format!(
+            ", for now {:+.3} ppm more to make up for the offset",
+            clock.slew * 1e6
+        );
+    }
+    text
+}
+
+fn leap(leap: LeapIndicator) -> &'static str {
+    match leap {
+        LeapIndicator::NoWarning => "no leap second is announced",
+        LeapIndicator::Leap61 => "the month ends with a second more (UTC)",
+        LeapIndicator::Leap59 => "the month ends with a second less (UTC)",
+        LeapIndicator::Unknown | LeapIndicator::Unsynchronized => "not known",
     }
 }
 
@@ -77,6 +155,7 @@ fn sources(state: &ObservableState) -> String {
         "POLL",
         "OFFSET ± ERROR",
         "DELAY",
+        "JITTER",
         "COOKIES",
         "STATE",
     ];
@@ -108,6 +187,7 @@ fn source(source: &SourceState) -> Vec<String> {
         span(f64::from(source.poll_interval).exp2()),
         offset,
         source.delay.map_or_else(|| NONE.into(), short),
+        source.jitter.map_or_else(|| NONE.into(), short),
         source
             .nts_cookies
             .map_or_else(|| NONE.into(), |held| format!("{held}/{MAX_COOKIES}")),
@@ -127,8 +207,16 @@ fn server(source: &SourceState) -> String {
 
 fn condition(source: &SourceState) -> String {
     let state = match source.state {
+        SourceCondition::Best => "best",
+        SourceCondition::Selected => "selected",
         SourceCondition::Starting => "no answer yet",
         SourceCondition::Reachable => "reachable",
+        SourceCondition::Measuring => "measuring",
+        SourceCondition::Falseticker => "falseticker: contradicts the others",
+        SourceCondition::NoConsensus => "no consensus: too few sources agree",
+        SourceCondition::StratumTooHigh => "stratum too high",
+        SourceCondition::TooFar => "too far from a reference clock",
+        SourceCondition::Uncertain => "too uncertain",
         SourceCondition::Unusable => "unusable",
         SourceCondition::Unreachable => "unreachable",
     };
@@ -157,7 +245,7 @@ fn missing_source(configured: &ConfiguredSourceState) -> Vec<String> {
         None => why,
     };
     let mut row = vec![harmless(&configured.name), mode(configured.mode).into()];
-    row.resize(9, NONE.into());
+    row.resize(10, NONE.into());
     row.push(state);
     row
 }
@@ -243,4 +331,4 @@ fn ke_servers(servers: &[KeServerState]) -> String {
 
 #[cfg(test)]
 #[path = "plain_tests.rs"]
-pub(super) mod tests;
+mod tests;

@@ -2,21 +2,16 @@
 
 use std::io::{self, Write};
 use std::path::{Path, PathBuf};
-use std::time::Duration;
 
 use nts_service::exit::ExitCode;
-use tokio::net::UnixStream;
 
-use super::{Format, plain, prometheus};
+use super::{Format, plain};
 use crate::config;
-use crate::observe::read_state;
 use crate::observe::state::ObservableState;
+use crate::observe::{self, READ_LIMIT, prometheus};
 
 /// Where the socket is when the configuration does not say.
 const DEFAULT_SOCKET: &str = "/var/run/ntpd-rs/observe";
-
-/// Time for the daemon to answer.
-const LIMIT: Duration = Duration::from_secs(5);
 
 /// Prints the state to `out`, problems to `problems`.
 pub(super) fn status(
@@ -70,12 +65,7 @@ fn fetch(path: &Path) -> io::Result<ObservableState> {
     let runtime = tokio::runtime::Builder::new_current_thread()
         .enable_all()
         .build()?;
-    runtime.block_on(async {
-        let read = async { read_state(&mut UnixStream::connect(path).await?).await };
-        tokio::time::timeout(LIMIT, read)
-            .await
-            .unwrap_or_else(|_| Err(io::ErrorKind::TimedOut.into()))
-    })
+    runtime.block_on(observe::fetch(path))
 }
 
 /// What went wrong and what to do about it.
@@ -100,7 +90,7 @@ fn explain(path: &Path, configured: bool, config: &Path, error: &io::Error) -> S
         io::ErrorKind::TimedOut => {
             format!(
                 "no answer within {} s; is ntp-daemon stopped?",
-                LIMIT.as_secs()
+                READ_LIMIT.as_secs()
             )
         }
         io::ErrorKind::InvalidData => {
@@ -113,9 +103,9 @@ fn explain(path: &Path, configured: bool, config: &Path, error: &io::Error) -> S
 
 #[cfg(test)]
 mod tests {
-    use super::super::plain::tests::example;
     use super::*;
     use crate::observe::ObservationSocket;
+    use crate::observe::state::tests::example;
     use std::sync::Arc;
 
     /// A directory with a configuration that names a socket in it.

@@ -5,28 +5,31 @@
 use std::sync::Arc;
 use std::time::Instant;
 
+use ntp_sync::SystemSnapshot;
+use ntp_sync::snapshot::{RootVariance, SourceSnapshot, Verdict};
 use nts_proto::ntp::header;
 use nts_proto::server::SystemState as Served;
 use nts_proto::time::{NtpDuration, NtpTimestamp};
 
 use super::Snapshot;
 use super::state::{
-    KeServerState, LeapIndicator, ObservableState, ProgramState, ServerState, SystemState,
-    Timestamp,
+    ClockState, KeServerState, LeapIndicator, ObservableState, ProgramState, ServerState,
+    SourceCondition, SourceState, SystemState, Timestamp,
 };
-use crate::client::Client;
-use crate::clock::reading;
+use crate::client::{Board, Client};
+use crate::clock::{Keeper, KeeperState, explain_unsynchronized, reading};
 use crate::config::SynchronizationConfig;
 use crate::time_source::TimeSource;
 
 /// What the build does not tell.
 const UNKNOWN: &str = "unknown";
 
-/// Makes the function that tells the state of a daemon which has been running since `started`.
+/// Makes the function that tells the state of a daemon that has just started. Without sources there
+/// is no clock to be kept, and no `keeper`.
 pub fn snapshot(
-    started: Instant,
     synchronization: &SynchronizationConfig,
     time_source: &TimeSource,
+    keeper: Option<&Arc<Keeper>>,
     client: &Client,
 ) -> Snapshot {
     let served = Arc::clone(time_source.system());
@@ -37,16 +40,19 @@ pub fn snapshot(
         .map(|it| it.watch())
         .collect();
     let board = client.board();
+    let started = Instant::now();
+    let keeper = keeper.map(Arc::clone);
     let steps_threshold = synchronization
         .accumulated_step_panic_threshold
         .map(|threshold| threshold.as_secs_f64());
     Arc::new(move || {
         let served = served.load();
         let now = served.clock.apply(reading::now());
+        let kept = keeper.as_ref().map(|keeper| keeper.state());
         ObservableState {
             program: program(started, now),
-            system: system(&served.system, steps_threshold, now),
-            sources: board.sources(),
+            system: system(&served.system, steps_threshold, now, kept.as_ref()),
+            sources: sources(&board, kept.as_ref()),
             configured_sources: board.configured_sources(),
             servers: servers
                 .iter()
@@ -78,8 +84,13 @@ fn program(started: Instant, now: NtpTimestamp) -> ProgramState {
     }
 }
 
-fn system(served: &Served, steps_threshold: Option<f64>, now: NtpTimestamp) -> SystemState {
-    let dispersion = NtpDuration::from(served.root_dispersion).as_seconds_f64();
+fn system(
+    served: &Served,
+    steps_threshold: Option<f64>,
+    now: NtpTimestamp,
+    kept: Option<&KeeperState>,
+) -> SystemState {
+    let (base_time, variance) = variance(served, now, kept);
     SystemState {
         // On the wire 0 stands for "not synchronised" (RFC 5905 §7.3), for people 16 does.
         stratum: if served.stratum == 0 {
@@ -91,15 +102,96 @@ fn system(served: &Served, steps_threshold: Option<f64>, now: NtpTimestamp) -> S
         accumulated_steps_threshold: steps_threshold,
         precision: NtpDuration::from_log2_seconds(served.precision).as_seconds_f64(),
         root_delay: NtpDuration::from(served.root_delay).as_seconds_f64(),
-        root_variance_base_time: timestamp(now),
-        root_variance_base: dispersion * dispersion,
-        root_variance_linear: 0.0,
-        root_variance_quadratic: 0.0,
-        root_variance_cubic: 0.0,
+        root_variance_base_time: timestamp(base_time),
+        root_variance_base: variance.base,
+        root_variance_linear: variance.linear,
+        root_variance_quadratic: variance.quadratic,
+        root_variance_cubic: variance.cubic,
         leap_indicator: leap(served.leap),
-        accumulated_steps: 0.0,
-        clock_control: false,
+        accumulated_steps: kept.map_or(0.0, |kept| kept.snapshot.accumulated_steps),
+        clock_control: kept.is_some_and(|kept| kept.controls_system),
+        clock: kept.map(clock),
     }
+}
+
+/// The error of a clock that is synchronised grows from its last update on; of others there is only
+/// what is served now.
+fn variance(
+    served: &Served,
+    now: NtpTimestamp,
+    kept: Option<&KeeperState>,
+) -> (NtpTimestamp, RootVariance) {
+    match kept.map(|kept| &kept.snapshot) {
+        Some(SystemSnapshot {
+            synchronization: Ok(_),
+            estimate: Some(estimate),
+            ..
+        }) => (estimate.time, estimate.root_variance),
+        _ => {
+            let dispersion = NtpDuration::from(served.root_dispersion).as_seconds_f64();
+            let variance = RootVariance {
+                base: dispersion * dispersion,
+                linear: 0.0,
+                quadratic: 0.0,
+                cubic: 0.0,
+            };
+            (now, variance)
+        }
+    }
+}
+
+fn clock(kept: &KeeperState) -> ClockState {
+    let snapshot = &kept.snapshot;
+    let estimate = snapshot.estimate.as_ref();
+    ClockState {
+        synchronized: snapshot.synchronization.is_ok(),
+        reason: snapshot
+            .synchronization
+            .err()
+            .map(|reason| explain_unsynchronized(reason).to_owned()),
+        offset: estimate.map(|it| it.offset),
+        offset_uncertainty: estimate.map(|it| it.offset_deviation),
+        frequency: snapshot.frequency,
+        frequency_uncertainty: estimate.map(|it| it.frequency_deviation),
+        slew: snapshot.clock_frequency - snapshot.frequency,
+        steps: snapshot.steps,
+        last_update: estimate.map(|it| timestamp(it.time)),
+    }
+}
+
+/// What the sources say of themselves, and what the keeper of the clock thinks of them.
+fn sources(board: &Board, kept: Option<&KeeperState>) -> Vec<SourceState> {
+    let mut rows = board.sources();
+    let judged = kept.map_or(&[][..], |kept| &kept.snapshot.sources);
+    for row in &mut rows {
+        if let Some(judged) = judged.iter().find(|judged| judged.id.0 == row.id) {
+            judge(row, judged);
+        }
+    }
+    rows
+}
+
+fn judge(row: &mut SourceState, judged: &SourceSnapshot) {
+    if let Some(estimate) = &judged.estimate {
+        row.offset = Some(estimate.offset);
+        row.uncertainty = Some(estimate.radius);
+        row.delay = Some(estimate.delay);
+        row.jitter = Some(estimate.jitter);
+    }
+    if row.state != SourceCondition::Reachable {
+        return;
+    }
+    row.state = match judged.verdict {
+        Verdict::Best => SourceCondition::Best,
+        Verdict::Selected => SourceCondition::Selected,
+        Verdict::Falseticker => SourceCondition::Falseticker,
+        Verdict::NoConsensus => SourceCondition::NoConsensus,
+        Verdict::Starting { .. } => SourceCondition::Measuring,
+        Verdict::Unusable(_) => SourceCondition::Unusable,
+        Verdict::Stratum => SourceCondition::StratumTooHigh,
+        Verdict::RootDistance => SourceCondition::TooFar,
+        Verdict::Uncertain => SourceCondition::Uncertain,
+    };
 }
 
 fn leap(leap: header::LeapIndicator) -> LeapIndicator {
@@ -127,7 +219,7 @@ mod tests {
     #[test]
     fn a_clock_that_is_not_synchronised_has_stratum_16_for_people() {
         let served = Served::unsynchronized(-20);
-        let state = system(&served, Some(5.0), NtpTimestamp::from_bits(7));
+        let state = system(&served, Some(5.0), NtpTimestamp::from_bits(7), None);
         assert_eq!(state.stratum, 16);
         assert_eq!(state.reference_id, u32::from_be_bytes(*b"INIT"));
         assert_eq!(state.leap_indicator, LeapIndicator::Unsynchronized);
@@ -139,7 +231,7 @@ mod tests {
     fn the_dispersion_is_the_root_of_the_variance() {
         let id = ReferenceId::from_bytes(*b"GPS\0");
         let now = NtpTimestamp::from_bits(7);
-        let state = system(&Served::local_clock(1, id, -10, now), None, now);
+        let state = system(&Served::local_clock(1, id, -10, now), None, now, None);
         assert_eq!(state.stratum, 1);
         assert_eq!(state.leap_indicator, LeapIndicator::NoWarning);
         assert_eq!(state.precision, 1.0 / 1024.0);

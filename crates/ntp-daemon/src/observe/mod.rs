@@ -4,9 +4,10 @@
 //! it is sent changes anything.
 
 mod collect;
+pub mod prometheus;
 mod socket;
 pub mod state;
 
 pub use collect::snapshot;
 pub(crate) use collect::timestamp;
-pub use socket::{MAX_DOCUMENT, ObservationSocket, Snapshot, read_state};
+pub use socket::{MAX_DOCUMENT, ObservationSocket, READ_LIMIT, Snapshot, fetch, read_state};

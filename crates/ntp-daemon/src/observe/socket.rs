@@ -29,6 +29,9 @@ const MAX_CLIENTS: usize = 8;
 /// Time that one client gets to read the document.
 const CLIENT_TIMEOUT: Duration = Duration::from_millis(500);
 
+/// Time that a daemon gets to hand out the document.
+pub const READ_LIMIT: Duration = Duration::from_secs(5);
+
 /// Pause after a failed accept, so that a lack of file descriptors does not spin.
 const ACCEPT_PAUSE: Duration = Duration::from_millis(500);
 
@@ -170,6 +173,17 @@ async fn write_state(
     message.extend_from_slice(&(json.len() as u64).to_be_bytes());
     message.extend_from_slice(&json);
     stream.write_all(&message).await
+}
+
+/// Reads the document of the daemon that listens at `path`, within [`READ_LIMIT`].
+///
+/// # Errors
+/// As [`read_state`]; if nobody listens there; or if the daemon takes too long.
+pub async fn fetch(path: &Path) -> io::Result<ObservableState> {
+    let read = async { read_state(&mut UnixStream::connect(path).await?).await };
+    tokio::time::timeout(READ_LIMIT, read)
+        .await
+        .unwrap_or_else(|_| Err(io::ErrorKind::TimedOut.into()))
 }
 
 /// Reads one document as [`ObservationSocket`] writes it.

@@ -24,6 +24,7 @@ fn example() -> ObservableState {
             leap_indicator: LeapIndicator::Unsynchronized,
             accumulated_steps: 0.0,
             clock_control: false,
+            clock: None,
         },
         sources: Vec::new(),
         configured_sources: Vec::new(),

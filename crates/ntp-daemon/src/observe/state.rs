@@ -81,9 +81,37 @@ pub struct SystemState {
     pub leap_indicator: LeapIndicator,
     /// Sum of all steps of the clock but the first, in seconds.
     pub accumulated_steps: f64,
-    /// Our own key: whether this daemon steers the clock.
+    /// Our own key: whether this daemon steers the system's clock.
     #[serde(default)]
     pub clock_control: bool,
+    /// Our own key: the clock that the daemon keeps; `null` if it keeps none.
+    #[serde(default)]
+    pub clock: Option<ClockState>,
+}
+
+/// `clock` of the system: how well the clock is kept that the daemon steers, be it the system's or
+/// one of its own.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct ClockState {
+    /// Whether it is synchronised to the sources.
+    pub synchronized: bool,
+    /// Why it is not, in plain words.
+    pub reason: Option<String>,
+    /// How far true time was ahead of the clock after the last update, in seconds; it is being
+    /// corrected. `null` before the first.
+    pub offset: Option<f64>,
+    /// Standard deviation of that, in seconds.
+    pub offset_uncertainty: Option<f64>,
+    /// How much faster than by itself the clock is made to run, in s/s, without `slew`.
+    pub frequency: f64,
+    /// Standard deviation of the error of that, in s/s.
+    pub frequency_uncertainty: Option<f64>,
+    /// How much faster it runs at the moment to make up for an offset, in s/s.
+    pub slew: f64,
+    /// How often it was stepped.
+    pub steps: u64,
+    /// When the sources corrected it last.
+    pub last_update: Option<Timestamp>,
 }
 
 impl SystemState {
@@ -206,6 +234,22 @@ pub enum SourceCondition {
     Starting,
     /// Answers, and the answers can be used.
     Reachable,
+    /// Answers, but has not been measured often enough.
+    Measuring,
+    /// Used.
+    Selected,
+    /// Used, and says most.
+    Best,
+    /// Not used: contradicts the sources that are.
+    Falseticker,
+    /// Not used: too few sources agree with each other.
+    NoConsensus,
+    /// Not used: its stratum is not below `local-stratum`.
+    StratumTooHigh,
+    /// Not used: too far from a reference clock.
+    TooFar,
+    /// Not used: its error may be greater than `maximum-source-uncertainty`.
+    Uncertain,
     /// Answers, but says that its own clock is not synchronised or fails another packet test.
     Unusable,
     /// None of the last polls was answered.
@@ -343,3 +387,7 @@ impl From<KeStatsSnapshot> for KeServerStats {
         }
     }
 }
+
+#[cfg(test)]
+#[path = "state_tests.rs"]
+pub(crate) mod tests;

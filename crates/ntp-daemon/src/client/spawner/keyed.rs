@@ -280,7 +280,7 @@ impl KeyedPlan {
         };
         let held = self.held.swap_remove(index);
         let fault = match reason {
-            LossReason::Refused => Some(Fault::Refused),
+            LossReason::Refused | LossReason::Falseticker => Some(Fault::Refused),
             LossReason::Unreachable => Some(Fault::Failed),
             LossReason::Offline => None,
         };

@@ -11,7 +11,7 @@ use crate::client::SourceId;
 use crate::client::key_exchange::{Exchanged, KeyExchangeClient};
 use crate::client::nursery::Heard;
 use crate::client::source::SourceEvent;
-use crate::client::timebase::wait_until;
+use crate::clock::timebase::wait_until;
 use crate::config::RemoteAddress;
 
 /// Finds sources by NTS key exchange.
@@ -115,7 +115,9 @@ impl KeyedSpawner {
                         format!("the pool named {name}, but we have a source at {address} already")
                     }
                     Unwanted::Refused => {
-                        format!("the pool named {name}, which refused service lately")
+                        format!(
+                            "the pool named {name}, which refused service or told a wrong time lately"
+                        )
                     }
                 };
                 self.failed(why, wait);

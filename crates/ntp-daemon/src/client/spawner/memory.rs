@@ -6,7 +6,7 @@ use std::time::Duration;
 use nts_proto::ke::name::NtpServerName;
 use nts_proto::time::MonotonicTime;
 
-/// How long a name is remembered that denied service.
+/// How long a name is remembered that denied service or told a wrong time.
 pub(super) const REFUSED_FOR: Duration = Duration::from_secs(24 * 3600);
 
 /// How long a name is remembered that failed.
@@ -18,7 +18,7 @@ const CAPACITY: usize = 32;
 /// Why a name is remembered.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Fault {
-    /// It denied service: it is not to be asked again for a day.
+    /// It denied service, or told a wrong time: it is not to be asked again for a day.
     Refused,
     /// It did not answer, or not with valid NTS: another one is better for an hour.
     Failed,

@@ -19,6 +19,7 @@ use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Duration;
 
 use nts_proto::association::{Association, AssociationConfig, NtsSession, PollLimits};
+use nts_proto::ntp::header::ReferenceId;
 use nts_proto::time::MonotonicTime;
 use rand::RngExt;
 use tokio::time::Instant;
@@ -28,8 +29,8 @@ use super::board::Board;
 use super::nursery::Nursery;
 use super::row::Facts;
 use super::source::Source;
-use super::timebase::Timebase;
-use crate::clock::reading;
+use crate::clock::Keeper;
+use crate::clock::timebase::Timebase;
 use crate::config::SourceConfig;
 use crate::observe::state::{ConfiguredSourceState, SourceMode};
 
@@ -58,6 +59,8 @@ pub(super) enum LossReason {
     Refused,
     /// It did not answer.
     Unreachable,
+    /// It contradicted the sources that are used.
+    Falseticker,
     /// It could not be asked, for a reason on our side.
     Offline,
 }
@@ -67,6 +70,7 @@ impl LossReason {
         match self {
             Self::Refused => "it refused service",
             Self::Unreachable => "it did not answer",
+            Self::Falseticker => "it contradicted the others for long",
             Self::Offline => "requests could not be sent; is the network down?",
         }
     }
@@ -76,18 +80,17 @@ impl LossReason {
 #[derive(Debug)]
 pub(super) struct Common {
     pub(super) board: Arc<Board>,
+    pub(super) keeper: Arc<Keeper>,
     pub(super) timebase: Timebase,
-    /// Precision of our clock, log2 seconds.
-    precision: i8,
     next_id: AtomicU64,
 }
 
 impl Common {
-    pub(super) fn new(board: Arc<Board>) -> Self {
+    pub(super) fn new(board: Arc<Board>, keeper: Arc<Keeper>) -> Self {
         Self {
             board,
-            timebase: Timebase::start(),
-            precision: reading::precision(),
+            timebase: keeper.timebase(),
+            keeper,
             next_id: AtomicU64::new(1),
         }
     }
@@ -126,8 +129,8 @@ impl Base {
             association: AssociationConfig {
                 poll_limits: PollLimits::new(limits.min, limits.max).unwrap_or_default(),
                 initial_poll: config.initial_poll_interval,
-                burst: true,
-                precision: common.precision,
+                burst: config.burst,
+                precision: common.keeper.precision(),
             },
             nursery: Nursery::new(),
             remotes: HashMap::new(),
@@ -170,16 +173,23 @@ impl Base {
         let facts = Facts {
             name: self.name.clone(),
             mode: self.mode,
-            remote_name,
+            remote_name: remote_name.clone(),
             address,
         };
         let (place, timebase) = (self.common.board.place(id), self.common.timebase);
+        let slot = self.common.keeper.add_source(
+            id.0,
+            format!("{remote_name} ({address})"),
+            self.association.poll_limits,
+            ReferenceId::from_address(address.ip()),
+        );
         self.nursery.start(id, |events, keys| Source {
             id,
             address,
             association,
             facts,
             place,
+            slot,
             timebase,
             events,
             keys,

@@ -183,7 +183,7 @@ impl PlainPlan {
             return;
         };
         let held = self.held.swap_remove(index);
-        let refused = reason == LossReason::Refused;
+        let refused = matches!(reason, LossReason::Refused | LossReason::Falseticker);
         self.finished |= refused && !self.pool;
         if reason != LossReason::Offline {
             if self.shunned.len() == MAX_ADDRESSES {

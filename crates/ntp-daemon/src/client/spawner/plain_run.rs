@@ -12,7 +12,7 @@ use super::{Base, Step, seconds};
 use crate::client::net::has_route;
 use crate::client::nursery::Heard;
 use crate::client::source::SourceEvent;
-use crate::client::timebase::wait_until;
+use crate::clock::timebase::wait_until;
 use crate::config::RemoteAddress;
 
 /// Time for one look-up.

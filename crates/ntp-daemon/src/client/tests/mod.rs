@@ -10,13 +10,13 @@ use nts_proto::ke::response::Refusal;
 use tokio::net::UdpSocket;
 use tokio::task::JoinHandle;
 
-use super::Client;
 use crate::config::{SourceMode, SynchronizationConfig};
 use crate::fixtures::Pki;
 use crate::observe;
 use crate::observe::state::{SourceCondition, SourceMode as Mode};
 use support::{
-    Answer, ScriptedServer, address, authenticated, source_config, time_source, trust, wait_for,
+    Answer, ScriptedServer, address, authenticated, source_config, spawn, time_source, trust,
+    wait_for,
 };
 
 /// Offsets between clocks of one machine are below this, even on a busy one.
@@ -28,7 +28,7 @@ const DENY_ALL: &str = "denylist = { filter = [\"0.0.0.0/0\"], action = \"deny\"
 #[tokio::test(flavor = "multi_thread")]
 async fn plain_time_from_one_server() {
     let source = time_source("127.0.0.2", "");
-    let client = Client::spawn(&[source_config(address(&source), SourceMode::Server)]);
+    let client = spawn(&[source_config(address(&source), SourceMode::Server)]);
     let rows = wait_for(&client, |rows| rows.iter().any(|row| row.offset.is_some())).await;
     let row = &rows[0];
     assert!(row.offset.unwrap().abs() < SMALL, "{row:?}");
@@ -51,7 +51,7 @@ async fn authenticated_time_from_one_server() {
     })
     .await;
     let mode = SourceMode::Nts { trust: trust(&pki) };
-    let client = Client::spawn(&[source_config(server.address, mode)]);
+    let client = spawn(&[source_config(server.address, mode)]);
     let rows = wait_for(&client, |rows| {
         authenticated(rows, 1) && rows[0].nts_cookies == Some(8)
     })
@@ -85,7 +85,7 @@ async fn an_answer_without_server_record_means_the_host_itself() {
     })
     .await;
     let mode = SourceMode::Nts { trust: trust(&pki) };
-    let client = Client::spawn(&[source_config(server.address, mode)]);
+    let client = spawn(&[source_config(server.address, mode)]);
     let rows = wait_for(&client, |rows| authenticated(rows, 1)).await;
     assert_eq!(rows[0].remote_name, "127.0.0.1");
 }
@@ -110,7 +110,7 @@ async fn a_pool_gives_different_sources_and_one_that_refuses_is_replaced() {
         count: 2,
         trust: trust(&pki),
     };
-    let client = Client::spawn(&[source_config(server.address, mode)]);
+    let client = spawn(&[source_config(server.address, mode)]);
     // The wait after a source that never answered is some ten seconds.
     let rows = wait_for(&client, |rows| authenticated(rows, 2)).await;
     let mut found: Vec<_> = rows.iter().map(|row| row.address).collect();
@@ -138,7 +138,7 @@ async fn a_source_that_a_pool_repeats_is_dropped_and_the_wait_told() {
         count: 2,
         trust: trust(&pki),
     };
-    let client = Client::spawn(&[source_config(server.address, mode)]);
+    let client = spawn(&[source_config(server.address, mode)]);
     let board = client.board();
     let waiting = || {
         let row = board.configured_sources().into_iter().next();
@@ -170,7 +170,7 @@ async fn a_pool_without_sources_is_asked_again_later() {
         count: 2,
         trust: trust(&pki),
     };
-    let client = Client::spawn(&[source_config(server.address, mode)]);
+    let client = spawn(&[source_config(server.address, mode)]);
     let board = client.board();
     wait_for(&client, |_| {
         let rows = board.configured_sources();
@@ -199,7 +199,7 @@ async fn a_server_that_lost_its_cookie_keys_gets_a_new_key_exchange() {
     })
     .await;
     let mode = SourceMode::Nts { trust: trust(&pki) };
-    let client = Client::spawn(&[source_config(server.address, mode)]);
+    let client = spawn(&[source_config(server.address, mode)]);
     let rows = wait_for(&client, |rows| authenticated(rows, 1)).await;
     let (id, before) = (rows[0].id, rows[0].last_update.unwrap());
     // More rotations than old keys are kept: all cookies are void.
@@ -265,7 +265,7 @@ async fn forged_naks_change_nothing_as_long_as_genuine_answers_come() {
     })
     .await;
     let mode = SourceMode::Nts { trust: trust(&pki) };
-    let client = Client::spawn(&[source_config(server.address, mode)]);
+    let client = spawn(&[source_config(server.address, mode)]);
     let rows = wait_for(&client, |rows| {
         authenticated(rows, 1) && rows[0].reach & 0b111 == 0b111
     })
@@ -282,7 +282,7 @@ async fn a_closed_port_is_no_more_than_lost_packets() {
     let reserved = std::net::UdpSocket::bind("127.0.0.9:0").unwrap();
     let closed = reserved.local_addr().unwrap();
     drop(reserved);
-    let client = Client::spawn(&[source_config(closed, SourceMode::Server)]);
+    let client = spawn(&[source_config(closed, SourceMode::Server)]);
     // The first poll is out, and was refused, when the next is due in two seconds.
     wait_for(&client, |rows| {
         let next = rows.first().and_then(|row| row.next_poll_seconds);
@@ -300,7 +300,7 @@ async fn a_closed_port_is_no_more_than_lost_packets() {
 #[tokio::test(flavor = "multi_thread")]
 async fn an_only_server_that_refuses_is_not_asked_again() {
     let source = time_source("127.0.0.2", DENY_ALL);
-    let client = Client::spawn(&[source_config(address(&source), SourceMode::Server)]);
+    let client = spawn(&[source_config(address(&source), SourceMode::Server)]);
     let board = client.board();
     wait_for(&client, |rows| {
         rows.is_empty()
@@ -316,13 +316,12 @@ async fn an_only_server_that_refuses_is_not_asked_again() {
 #[tokio::test(flavor = "multi_thread")]
 async fn the_observation_socket_tells_of_sources_and_servers() {
     let source = time_source("127.0.0.2", "");
-    let client = Client::spawn(&[source_config(address(&source), SourceMode::Server)]);
+    let client = spawn(&[source_config(address(&source), SourceMode::Server)]);
     wait_for(&client, |rows| rows.iter().any(|row| row.offset.is_some())).await;
     let directory = tempfile::tempdir().unwrap();
     let path = directory.path().join("observe");
-    let started = std::time::Instant::now();
     let synchronization = SynchronizationConfig::default();
-    let snapshot = observe::snapshot(started, &synchronization, &source, &client);
+    let snapshot = observe::snapshot(&synchronization, &source, None, &client);
     let _socket = observe::ObservationSocket::bind(&path, 0o600, snapshot).unwrap();
     let mut stream = tokio::net::UnixStream::connect(&path).await.unwrap();
     let state = observe::read_state(&mut stream).await.unwrap();
@@ -336,7 +335,7 @@ async fn the_observation_socket_tells_of_sources_and_servers() {
 #[tokio::test(flavor = "multi_thread")]
 async fn dropping_the_client_ends_all_its_tasks() {
     let source = time_source("127.0.0.2", "");
-    let client = Client::spawn(&[source_config(address(&source), SourceMode::Server)]);
+    let client = spawn(&[source_config(address(&source), SourceMode::Server)]);
     wait_for(&client, |rows| !rows.is_empty()).await;
     let board = client.board();
     drop(client);

@@ -15,7 +15,10 @@ use tokio::task::JoinHandle;
 use tokio::time::{Instant, timeout};
 
 use crate::client::{Board, Client};
-use crate::config::{self, PollLimits, RemoteAddress, SourceConfig, SourceMode};
+use crate::clock::Keeper;
+use crate::config::{
+    self, PollLimits, RemoteAddress, SourceConfig, SourceMode, SynchronizationConfig,
+};
 use crate::fixtures::{Issued, Pki};
 use crate::observe::state::SourceState;
 use crate::time_source::TimeSource;
@@ -40,6 +43,12 @@ pub(in crate::client) fn address(source: &TimeSource) -> SocketAddr {
     source.ntp_addresses()[0]
 }
 
+/// A client with a clock of its own.
+pub(in crate::client) fn spawn(sources: &[SourceConfig]) -> Client {
+    let keeper = Keeper::of_own_clock(&SynchronizationConfig::default()).unwrap();
+    Client::spawn(sources, &keeper)
+}
+
 /// A configured source with the shortest poll intervals.
 pub(in crate::client) fn source_config(server: SocketAddr, mode: SourceMode) -> SourceConfig {
     SourceConfig {
@@ -50,6 +59,7 @@ pub(in crate::client) fn source_config(server: SocketAddr, mode: SourceMode) -> 
         },
         poll_interval_limits: PollLimits { min: 0, max: 4 },
         initial_poll_interval: 0,
+        burst: true,
     }
 }
 

@@ -1,5 +1,6 @@
 use std::time::Duration;
 
+use ntp_sync::config::{Algorithm, StepThreshold};
 use nts_service::telemetry::logging::Level;
 
 use super::*;
@@ -161,10 +162,10 @@ fn every_key_of_a_plain_client_and_server() {
     assert_eq!(synchronization.accumulated_step_panic_threshold, limit);
     assert_eq!(
         synchronization.algorithm,
-        AlgorithmConfig {
+        Algorithm {
             step_threshold: 1.0,
             ignore_server_dispersion: true,
-            ..AlgorithmConfig::default()
+            ..Algorithm::default()
         }
     );
 
@@ -234,21 +235,15 @@ fn require_nts_is_a_switch_or_an_action() {
 #[test]
 fn keys_without_effect_are_named_once_for_each_reason() {
     let text = "\
-[synchronization]
-minimum-agreeing-sources = 1
-warn-on-jump = true
-[observability]
-metrics-exporter-listen = '127.0.0.1:9975'
+[clock]
+timestamp-mode = 'software'
 ";
     let notices: Vec<_> = good(text).notices.iter().map(ToString::to_string).collect();
     assert_eq!(
         notices,
         [
-            "this version measures and does not steer the clock, so these keys have no effect: \
-             synchronization.minimum-agreeing-sources (line 2), \
-             synchronization.warn-on-jump (line 3)",
-            "this version has no metrics exporter, so these keys have no effect: \
-             observability.metrics-exporter-listen (line 5)",
+            "timestamps are taken as well as the kernel can, so these keys have no effect: \
+             clock.timestamp-mode (line 2)",
         ]
     );
 }

@@ -3,10 +3,11 @@
 
 use std::fmt::Write as _;
 
-use crate::observe::state::{LeapIndicator, ObservableState, ServerStats, SourceState};
+use super::state::{LeapIndicator, ObservableState, ServerStats, SourceState};
 
 /// Renders all metrics.
-pub(super) fn render(state: &ObservableState) -> String {
+#[must_use]
+pub fn render(state: &ObservableState) -> String {
     let mut page = Page::default();
     program(&mut page, state);
     system(&mut page, state);
@@ -298,8 +299,8 @@ fn servers(page: &mut Page, state: &ObservableState) {
 
 #[cfg(test)]
 mod tests {
-    use super::super::plain::tests::example;
     use super::*;
+    use crate::observe::state::tests::example;
 
     #[test]
     fn names_and_labels_are_those_that_monitoring_knows() {
@@ -309,10 +310,10 @@ mod tests {
             "ntp_system_poll_interval_seconds 16",
             "ntp_system_accumulated_steps_seconds 0",
             "ntp_system_accumulated_steps_threshold_seconds -1",
-            "ntp_system_leap_indicator 3",
-            "ntp_system_root_delay_seconds 0",
-            "ntp_system_root_dispersion_seconds 0",
-            "ntp_system_stratum 16",
+            "ntp_system_leap_indicator 0",
+            "ntp_system_root_delay_seconds 0.001",
+            "ntp_system_root_dispersion_seconds 0.0001",
+            "ntp_system_stratum 2",
             "ntp_source_poll_interval_seconds{name=\"pool.test:4460\",address=\"192.0.2.1:123\",id=\"1\"} 16",
             "ntp_source_unanswered_polls{name=\"ntp.test:123\",address=\"192.0.2.9:123\",id=\"2\"} 8",
             "ntp_source_nts_cookies_available{name=\"pool.test:4460\",address=\"192.0.2.1:123\",id=\"1\"} 8",

@@ -1,0 +1,406 @@
+//! The keeper of the clock: the only one who moves it.
+//!
+//! Sources hand in what they measure and get their poll interval back; the mathematics says what
+//! is to be done (`ntp_sync::controller`); here it is done, at once and under one lock, and what
+//! follows from it is published for the servers. What never happens here: waiting for anybody
+//! while the lock is held, or a decision about the clock.
+
+mod error;
+mod publish;
+mod report;
+#[cfg(test)]
+mod tests;
+
+use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::time::Duration;
+
+use arc_swap::ArcSwap;
+use ntp_sync::SourceId;
+use ntp_sync::action::{Action, ClockStatus};
+use ntp_sync::config::Config;
+use ntp_sync::controller::{ClockStart, Controller};
+use ntp_sync::snapshot::SystemSnapshot;
+use nts_proto::association::{Measurement, PollLimits, UnusableReason};
+use nts_proto::ntp::header::{LeapIndicator, ReferenceId};
+use tokio::sync::{Notify, watch};
+
+pub use error::KeeperError;
+
+use super::timebase::{Timebase, wait_until};
+use super::{ClockMap, DriftFile, HeldClock, Quality, SteerableClock, reading};
+use crate::config::SynchronizationConfig;
+use crate::server::{SharedSystemState, system};
+use report::Reporter;
+pub(crate) use report::explain as explain_unsynchronized;
+
+/// How often what is published is renewed, as the dispersion grows.
+const PUBLISH_INTERVAL: Duration = Duration::from_secs(1);
+
+/// How often the drift file may be written.
+const DRIFT_INTERVAL: Duration = Duration::from_secs(3600);
+
+/// Standard deviation of the error of a frequency from the drift file, s/s: temperature and age
+/// change a crystal by about that.
+const DRIFT_UNCERTAINTY: f64 = 5e-6;
+
+/// Keeps the clock. Shared by all sources and by whoever looks on.
+pub struct Keeper {
+    timebase: Timebase,
+    controls_system: bool,
+    config: SynchronizationConfig,
+    precision: i8,
+    served: SharedSystemState,
+    /// How often the clock was stepped: by it an exchange is found out that went across a step.
+    steps: AtomicU64,
+    state: Mutex<State>,
+    /// The next timer may be another one.
+    changed: Notify,
+    ended: watch::Sender<Option<KeeperError>>,
+}
+
+struct State {
+    controller: Controller,
+    clock: Box<dyn SteerableClock>,
+    drift_file: Option<DriftFile>,
+    drift_due: tokio::time::Instant,
+    quality: Quality,
+    reporter: Reporter,
+}
+
+/// What the keeper knows at a moment.
+#[derive(Clone, Debug)]
+pub(crate) struct KeeperState {
+    pub(crate) controls_system: bool,
+    pub(crate) snapshot: SystemSnapshot,
+}
+
+impl Keeper {
+    /// Keeps a clock of its own beside the system's, which is left alone. Nobody is served it.
+    ///
+    /// # Errors
+    /// None that are known: the clock is this process's own.
+    pub fn of_own_clock(config: &SynchronizationConfig) -> Result<Arc<Self>, KeeperError> {
+        let served = Arc::new(ArcSwap::from_pointee(system::without_discipline(config)));
+        Self::new(config, Box::<HeldClock>::default(), false, served)
+    }
+
+    /// Takes `clock` over; `controls_system` says whether it is the system's.
+    ///
+    /// # Errors
+    /// [`KeeperError::Clock`] if the frequency of the drift file cannot be set.
+    pub(crate) fn new(
+        config: &SynchronizationConfig,
+        mut clock: Box<dyn SteerableClock>,
+        controls_system: bool,
+        served: SharedSystemState,
+    ) -> Result<Arc<Self>, KeeperError> {
+        let timebase = Timebase::start();
+        // The frequency of a clock that nobody else sees is of no use to anybody else.
+        let path = config.drift_file.as_deref().filter(|_| controls_system);
+        let (drift_file, drift) = path.map(DriftFile::open).unzip();
+        let drift = drift.flatten();
+        if let Some(frequency) = drift {
+            clock.set_frequency(frequency)?;
+            let ppm = frequency * 1e6;
+            tracing::info!("the clock starts with the frequency of the drift file, {ppm:+.3} ppm");
+        }
+        let precision = reading::precision();
+        let start = ClockStart {
+            frequency: clock.frequency(),
+            frequency_uncertainty: drift
+                .map_or(config.algorithm.initial_frequency_uncertainty, |_| {
+                    DRIFT_UNCERTAINTY
+                }),
+            precision,
+        };
+        let controller = Controller::new(controller_config(config), start, timebase.now());
+        Ok(Arc::new(Self {
+            timebase,
+            controls_system,
+            config: config.clone(),
+            precision,
+            served,
+            steps: AtomicU64::new(0),
+            state: Mutex::new(State {
+                controller,
+                clock,
+                drift_file,
+                drift_due: tokio::time::Instant::now() + DRIFT_INTERVAL,
+                quality: Quality::UNKNOWN,
+                reporter: Reporter::new(config.warn_on_jump, controls_system),
+            }),
+            changed: Notify::new(),
+            ended: watch::Sender::new(None),
+        }))
+    }
+
+    /// The clock that all `MonotonicTime`s of the daemon count by.
+    pub(crate) fn timebase(&self) -> Timebase {
+        self.timebase
+    }
+
+    /// Precision of the clock, log2 seconds.
+    pub(crate) fn precision(&self) -> i8 {
+        self.precision
+    }
+
+    /// What the clock shows for a stamp of the system's clock.
+    pub(crate) fn map(&self) -> ClockMap {
+        self.served.load().clock
+    }
+
+    /// How often the clock was stepped.
+    pub(crate) fn steps(&self) -> u64 {
+        self.steps.load(Ordering::Acquire)
+    }
+
+    /// A place for the measurements of a source, which others know as `reference_id`.
+    pub(crate) fn add_source(
+        self: &Arc<Self>,
+        id: u64,
+        name: String,
+        limits: PollLimits,
+        reference_id: ReferenceId,
+    ) -> SourceSlot {
+        let id = SourceId(id);
+        let mut state = self.lock();
+        state.controller.add_source(id, limits, reference_id);
+        state.reporter.name(id, name);
+        drop(state);
+        SourceSlot {
+            keeper: Arc::clone(self),
+            id,
+        }
+    }
+
+    /// Does what is due and publishes, until the daemon stops.
+    pub(crate) async fn run(self: Arc<Self>) {
+        loop {
+            let next = self.work();
+            let publish = tokio::time::Instant::now() + PUBLISH_INTERVAL;
+            let next = next.map_or(publish, |next| next.min(publish));
+            tokio::select! {
+                () = wait_until(Some(next)) => {}
+                () = self.changed.notified() => {}
+            }
+        }
+    }
+
+    /// Waits until the clock cannot be kept any more; then the daemon has to end.
+    pub(crate) async fn ended(&self) -> KeeperError {
+        let mut ended = self.ended.subscribe();
+        let error = ended.wait_for(Option::is_some).await;
+        // The sender lives as long as `self`.
+        error
+            .ok()
+            .and_then(|error| error.clone())
+            .unwrap_or(KeeperError::Defect)
+    }
+
+    /// Leaves the clock with its own frequency, without a slew, and keeps that for the next start.
+    pub(crate) fn stop(&self) {
+        let mut state = self.lock();
+        let snapshot = state.controller.snapshot(self.timebase.now());
+        if snapshot.clock_frequency != snapshot.frequency
+            && let Err(error) = state.clock.set_frequency(snapshot.frequency)
+        {
+            tracing::error!("the clock is left with the frequency of a slew: {error}");
+        }
+        state.store_drift();
+    }
+
+    /// What is known now.
+    pub(crate) fn state(&self) -> KeeperState {
+        let state = self.lock();
+        KeeperState {
+            controls_system: self.controls_system,
+            snapshot: state.controller.snapshot(self.timebase.now()),
+        }
+    }
+
+    /// Does what is due; gives the time of the next timer.
+    fn work(&self) -> Option<tokio::time::Instant> {
+        let mut state = self.lock();
+        let actions = state.controller.handle_timer(self.timebase.now());
+        self.carry_out(&mut state, actions);
+        let now = tokio::time::Instant::now();
+        if now >= state.drift_due {
+            state.drift_due = now + DRIFT_INTERVAL;
+            state.store_drift();
+        }
+        self.timebase.instant(state.controller.next_timer())
+    }
+
+    /// Does what the mathematics wants, in its order, and publishes what has come of it. After the
+    /// end nothing is done any more.
+    fn carry_out(&self, state: &mut State, actions: Vec<Action>) {
+        for action in actions {
+            if self.ended.borrow().is_some() {
+                return;
+            }
+            if let Err(error) = self.act(state, action) {
+                self.ended.send_replace(Some(error));
+            }
+        }
+        self.publish(state);
+    }
+
+    fn act(&self, state: &mut State, action: Action) -> Result<(), KeeperError> {
+        match action {
+            Action::SetFrequency(frequency) => {
+                state.clock.set_frequency(frequency)?;
+            }
+            Action::Step(offset) => {
+                // First the number, so that no exchange is taken for one after the step.
+                self.steps.fetch_add(1, Ordering::AcqRel);
+                state.clock.step(offset)?;
+                state.reporter.step(offset);
+            }
+            Action::SetLeap(leap) => {
+                let leap = match state.quality.leap {
+                    LeapIndicator::Unsynchronized => LeapIndicator::Unsynchronized,
+                    _ => leap,
+                };
+                state.announce(Quality {
+                    leap,
+                    ..state.quality
+                })?;
+            }
+            Action::SetStatus(status) => {
+                let quality = quality(&status, state.quality.leap);
+                state.announce(quality)?;
+            }
+            Action::Panic(panic) => return Err(KeeperError::Panic(panic)),
+            Action::Report(report) => state.reporter.report(&report),
+        }
+        Ok(())
+    }
+
+    fn publish(&self, state: &State) {
+        let published = self.timebase.now() + PUBLISH_INTERVAL;
+        let snapshot = state.controller.snapshot(published);
+        let (map, now) = (state.clock.map(), state.clock.now());
+        let served = publish::served(&snapshot, map, now, &self.config, self.precision);
+        self.served.store(Arc::new(served));
+    }
+
+    /// Nothing that is done under the lock leaves it half done, but for a defect.
+    fn lock(&self) -> MutexGuard<'_, State> {
+        self.state.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+impl std::fmt::Debug for Keeper {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("Keeper")
+            .field("controls_system", &self.controls_system)
+            .finish_non_exhaustive()
+    }
+}
+
+impl State {
+    fn announce(&mut self, quality: Quality) -> Result<(), KeeperError> {
+        self.quality = quality;
+        Ok(self.clock.announce(quality)?)
+    }
+
+    fn store_drift(&mut self) {
+        if let (Some(file), Some((frequency, _))) = (&mut self.drift_file, self.controller.drift())
+        {
+            file.store(frequency);
+        }
+    }
+}
+
+/// The place of one source. Dropping it has the source forgotten.
+#[derive(Debug)]
+pub(crate) struct SourceSlot {
+    keeper: Arc<Keeper>,
+    id: SourceId,
+}
+
+/// What came of a measurement.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub(crate) struct Measured {
+    /// The poll interval that the source should have, log2 seconds.
+    pub(crate) poll: Option<i8>,
+    /// Whether it contradicts the sources that are used.
+    pub(crate) falseticker: bool,
+}
+
+impl SourceSlot {
+    /// The keeper.
+    pub(crate) fn keeper(&self) -> &Arc<Keeper> {
+        &self.keeper
+    }
+
+    /// Takes a measurement whose exchange began when the clock had been stepped `steps` times; if
+    /// it was stepped since, the measurement counts for nothing.
+    pub(crate) fn measure(&self, steps: u64, measurement: &Measurement) -> Measured {
+        let mut state = self.keeper.lock();
+        if steps == self.keeper.steps() {
+            let actions = state.controller.handle_measurement(self.id, measurement);
+            self.keeper.carry_out(&mut state, actions);
+            self.keeper.changed.notify_one();
+        }
+        let falseticker = state.note_verdicts(self.id, self.keeper.timebase);
+        Measured {
+            poll: state.controller.poll_wish(self.id),
+            falseticker,
+        }
+    }
+
+    /// Notes an answer that gave no time to use.
+    pub(crate) fn unusable(&self, reason: UnusableReason) {
+        self.keeper
+            .lock()
+            .controller
+            .handle_unusable(self.id, reason);
+    }
+}
+
+impl Drop for SourceSlot {
+    fn drop(&mut self) {
+        let mut state = self.keeper.lock();
+        state.controller.remove_source(self.id);
+        state.reporter.forget(self.id);
+    }
+}
+
+impl State {
+    /// Has the log tell of sources that fell out; gives whether `id` is out.
+    fn note_verdicts(&mut self, id: SourceId, timebase: Timebase) -> bool {
+        let snapshot = self.controller.snapshot(timebase.now());
+        self.reporter.verdicts(&snapshot);
+        snapshot.sources.iter().any(|source| {
+            source.id == id && source.verdict == ntp_sync::snapshot::Verdict::Falseticker
+        })
+    }
+}
+
+fn quality(status: &ClockStatus, leap: LeapIndicator) -> Quality {
+    if !status.synchronized {
+        return Quality::UNKNOWN;
+    }
+    let seconds = |seconds| Duration::try_from_secs_f64(seconds).unwrap_or(Duration::from_secs(16));
+    Quality {
+        leap: match leap {
+            LeapIndicator::Unsynchronized => LeapIndicator::NoWarning,
+            leap => leap,
+        },
+        estimated_error: seconds(status.estimated_error),
+        maximum_error: seconds(status.maximum_error),
+    }
+}
+
+fn controller_config(config: &SynchronizationConfig) -> Config {
+    Config {
+        minimum_agreeing_sources: config.minimum_agreeing_sources,
+        single_step_panic_threshold: config.single_step_panic_threshold,
+        startup_step_panic_threshold: config.startup_step_panic_threshold,
+        accumulated_step_panic_threshold: config.accumulated_step_panic_threshold,
+        local_stratum: config.local_stratum,
+        algorithm: config.algorithm.clone(),
+    }
+}
