@@ -4,6 +4,7 @@
 //! never while anything waits.
 
 use std::net::SocketAddr;
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
@@ -13,7 +14,7 @@ use nts_proto::ke::token::AuthenticationToken;
 
 use crate::config::{SourceConfig, UpstreamConfig};
 use crate::directory::Directory;
-use crate::fleet::{Event, SourceKey, State};
+use crate::fleet::{Blame, Event, SourceKey, State};
 use crate::names::TooManyNames;
 use crate::round_trip::RoundTrip;
 use crate::upstream::{
@@ -46,6 +47,8 @@ pub(crate) struct Source {
 struct Memory {
     cookie_quirks: Mutex<Option<CookieQuirks>>,
     round_trip: RoundTrip,
+    /// Whether the last thing that it did was to fail.
+    failing: AtomicBool,
 }
 
 /// Where a source stands among the others.
@@ -222,9 +225,18 @@ impl Source {
         *lock(&self.memory.cookie_quirks)
     }
 
+    /// Whether the last thing that it did was to fail. The next check tells, which is soon; until
+    /// then users had better go elsewhere.
+    pub(crate) fn is_failing(&self) -> bool {
+        self.memory.failing.load(Ordering::Relaxed)
+    }
+
     /// Takes note of what it did: what follows for its users is the business of all sources
     /// together.
     pub(crate) fn report(&self, event: Event) {
+        if let Some(failing) = failed(event) {
+            self.memory.failing.store(failing, Ordering::Relaxed);
+        }
         self.place.directory.report(self.place.key, event);
     }
 }
@@ -238,6 +250,17 @@ fn idle_pool(means: &Means) -> IdlePool {
 fn concurrency(config: &SourceConfig, means: &Means) -> usize {
     let general = means.policy.source_concurrency;
     config.max_concurrency.unwrap_or(general)
+}
+
+/// Whether the source failed or did something right; `None` if this says neither.
+fn failed(event: Event) -> Option<bool> {
+    match event {
+        Event::CheckPassed | Event::Served => Some(false),
+        Event::CheckFailed(class)
+        | Event::FailedBeforeKeys(class)
+        | Event::FailedAfterKeys(class) => (class.blame() != Blame::None).then_some(true),
+        Event::KeptConnectionClosed => None,
+    }
 }
 
 fn lock<T>(mutex: &Mutex<T>) -> std::sync::MutexGuard<'_, T> {

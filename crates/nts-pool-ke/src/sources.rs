@@ -234,8 +234,8 @@ pub(crate) struct View<'a> {
     pub(crate) sources: &'a Sources,
     /// What the user offers.
     pub(crate) offer: &'a Offer,
-    /// Whether only those count that can be asked at once: a slot is free, and the last check did
-    /// not leave the pool without any knowledge.
+    /// Whether only those count that can be asked at once: a slot is free, the last thing they did
+    /// was not to fail, and the last check did not leave the pool without any knowledge.
     pub(crate) at_once: bool,
     /// When this is asked.
     pub(crate) now: Instant,
@@ -252,7 +252,8 @@ impl Live for View<'_> {
         };
         let known = source.board.known(self.now);
         let matches = known.is_none_or(|known| self.offer.matches(&known.supported));
-        let at_once = || source.slots.is_free() && !source.board.is_unready(self.now);
+        let at_once =
+            || source.slots.is_free() && !source.is_failing() && !source.board.is_unready(self.now);
         matches && (!self.at_once || at_once())
     }
 
