@@ -13,6 +13,7 @@ pub mod diagnosis;
 pub mod faulty_source;
 pub mod lab;
 pub mod log;
+pub mod places;
 pub mod secrets;
 pub mod simulation;
 pub mod udp_path;
