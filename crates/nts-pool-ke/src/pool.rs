@@ -5,7 +5,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use nts_service::files;
-use nts_service::listener::{self, BindError, Gate, Limits, Stats};
+use nts_service::listener::{self, BindError, Gate, Inherited, Limits, ListenError, Stats};
 use nts_service::shutdown::{self, Shutdown, Trigger};
 use nts_service::telemetry::http::{self, Pages};
 use nts_service::telemetry::metrics::Registry;
@@ -44,9 +44,12 @@ pub struct Pool {
 /// Why a pool does not start.
 #[derive(Debug, thiserror::Error)]
 pub enum StartError {
-    /// A socket cannot be opened.
+    /// The socket for metrics cannot be opened.
     #[error(transparent)]
-    Bind(#[from] BindError),
+    Metrics(#[from] BindError),
+    /// There is nothing that users could connect to.
+    #[error(transparent)]
+    Listen(#[from] ListenError),
     /// The sources make no pool. A [`Config`] that was read from a file has been checked for that.
     #[error(transparent)]
     Sources(#[from] RosterError),
@@ -58,7 +61,16 @@ impl Pool {
     /// # Errors
     /// See [`StartError`]; nothing runs then.
     pub fn start(config: Config) -> Result<Self, StartError> {
-        Self::start_by(config, Arc::new(SystemClock))
+        Self::start_on(config, Inherited::none())
+    }
+
+    /// The same with sockets that the service manager handed over, for a configuration that wants
+    /// them.
+    ///
+    /// # Errors
+    /// See [`StartError`]; nothing runs then.
+    pub fn start_on(config: Config, inherited: Inherited) -> Result<Self, StartError> {
+        Self::start_with(config, inherited, Arc::new(SystemClock))
     }
 
     /// The same with another clock than the machine's to check certificates by.
@@ -66,7 +78,15 @@ impl Pool {
     /// # Errors
     /// See [`StartError`]; nothing runs then.
     pub fn start_by(config: Config, clock: Arc<dyn WallClock>) -> Result<Self, StartError> {
-        let listeners = listener::bind_all(&config.listen)?;
+        Self::start_with(config, Inherited::none(), clock)
+    }
+
+    fn start_with(
+        config: Config,
+        inherited: Inherited,
+        clock: Arc<dyn WallClock>,
+    ) -> Result<Self, StartError> {
+        let listeners = config.listen.open(inherited)?;
         let metrics_listener = match config.observability.metrics_exporter_listen {
             Some(address) => Some(listener::bind(address)?),
             None => None,

@@ -6,6 +6,7 @@ use std::path::Path;
 use nts_service::config::Loaded;
 use nts_service::exit::ExitCode;
 use nts_service::files;
+use nts_service::listener::Inherited;
 use nts_service::notify;
 use nts_service::runtime;
 use nts_service::signals::{Signal, Signals};
@@ -41,6 +42,8 @@ pub fn run(path: &Path) -> ExitCode {
 }
 
 fn try_run(path: &Path) -> Result<ExitCode, ExitCode> {
+    // First of all, as long as there is one thread.
+    let inherited = Inherited::take();
     let loaded = load(path)?;
     let observability = &loaded.value.observability;
     let options = logging::Options {
@@ -55,7 +58,8 @@ fn try_run(path: &Path) -> Result<ExitCode, ExitCode> {
     for warning in loaded.warnings.into_vec() {
         tracing::warn!("{}: {}", warning.place(), warning.message());
     }
-    runtime::run(serve(path, loaded.value)).map_err(fatal)?
+    let inherited = inherited.map_err(fatal)?;
+    runtime::run(serve(path, loaded.value, inherited)).map_err(fatal)?
 }
 
 fn load(path: &Path) -> Result<Loaded<Config>, ExitCode> {
@@ -65,7 +69,7 @@ fn load(path: &Path) -> Result<Loaded<Config>, ExitCode> {
     })
 }
 
-async fn serve(path: &Path, config: Config) -> Result<ExitCode, ExitCode> {
+async fn serve(path: &Path, config: Config, inherited: Inherited) -> Result<ExitCode, ExitCode> {
     let mut signals = Signals::listen().map_err(fatal)?;
     let open_files = files::limit();
     files::check(open_files).map_err(fatal)?;
@@ -77,7 +81,7 @@ async fn serve(path: &Path, config: Config) -> Result<ExitCode, ExitCode> {
             "max-connections is more than 60 % of the files that may be open; sources need some too"
         );
     }
-    let mut pool = Pool::start(config).map_err(fatal)?;
+    let mut pool = Pool::start_on(config, inherited).map_err(fatal)?;
     for address in pool.local_addresses() {
         tracing::info!(%address, "listening for users");
     }

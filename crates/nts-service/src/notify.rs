@@ -1,5 +1,7 @@
 //! The word to systemd (`Type=notify`). Without systemd all of this does nothing.
 
+use std::time::Duration;
+
 use sd_notify::NotifyState;
 
 /// The service is up and answers.
@@ -24,6 +26,28 @@ pub fn reloading() {
 /// One line for `systemctl status`.
 pub fn status(text: &str) {
     send(&[NotifyState::Status(text)]);
+}
+
+/// Tells systemd again and again that the program lives, where its unit wants that
+/// (`WatchdogSec=`); returns at once where not. Each time a task of its own must have run before:
+/// a runtime that is stuck says nothing, and is restarted.
+pub async fn watchdog() {
+    let Some(limit) = sd_notify::watchdog_enabled() else {
+        return;
+    };
+    loop {
+        tokio::time::sleep(pause(limit)).await;
+        // An error means that the runtime ends.
+        if tokio::spawn(async {}).await.is_err() {
+            return;
+        }
+        send(&[NotifyState::Watchdog]);
+    }
+}
+
+/// Three times within the limit, so that one delay does no harm.
+fn pause(limit: Duration) -> Duration {
+    limit / 3
 }
 
 fn send(state: &[NotifyState<'_>]) {

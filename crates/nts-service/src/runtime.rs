@@ -6,13 +6,14 @@ use std::time::Duration;
 use tokio::runtime::Builder;
 
 use crate::files;
+use crate::notify;
 
 /// Time for work that cannot be interrupted, like a name look-up, once the program is over.
 const LAST_TASKS: Duration = Duration::from_millis(100);
 
-/// Runs `program` on a multi-threaded runtime, with as many open files as the system grants. What
-/// it leaves running ends with it, or is left to the system after a moment: a name server that does
-/// not answer must not hold up the end.
+/// Runs `program` on a multi-threaded runtime, with as many open files as the system grants, and
+/// tells systemd's watchdog that it lives. What it leaves running ends with it, or is left to the
+/// system after a moment: a name server that does not answer must not hold up the end.
 ///
 /// # Errors
 /// If there can be no runtime.
@@ -20,6 +21,7 @@ pub fn run<F: Future>(program: F) -> io::Result<F::Output> {
     // It is a help: with what there is the program runs too.
     let _ = files::raise_limit();
     let runtime = Builder::new_multi_thread().enable_all().build()?;
+    runtime.spawn(notify::watchdog());
     let outcome = runtime.block_on(program);
     runtime.shutdown_timeout(LAST_TASKS);
     Ok(outcome)

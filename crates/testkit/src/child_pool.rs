@@ -30,7 +30,7 @@ pub fn run_if_child() -> bool {
         return false;
     };
     let mut config = PoolConfig::load(path).expect("a good configuration").value;
-    config.listen = vec![SocketAddr::from(([127, 0, 0, 1], 0))];
+    config.listen = vec![SocketAddr::from(([127, 0, 0, 1], 0))].into();
     let runtime = tokio::runtime::Runtime::new().expect("threads");
     let pool = runtime.block_on(async { Pool::start(config).expect("a pool starts") });
     let mut out = std::io::stdout();

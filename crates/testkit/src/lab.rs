@@ -156,7 +156,7 @@ impl Lab {
     ) -> RunningPool {
         let names = [&[POOL_NAME, "127.0.0.1"][..], &NUMBERED_NAMES].concat();
         let mut config = PoolConfig {
-            listen: vec![SocketAddr::from(([127, 0, 0, 1], 0))],
+            listen: vec![SocketAddr::from(([127, 0, 0, 1], 0))].into(),
             sources: sources.into(),
             selection: SelectionPolicy::default(),
             health: HealthPolicy::default(),

@@ -16,8 +16,7 @@ use super::{Config, ObservabilityConfig, Pair, SourceConfig, TlsFiles, UpstreamC
 impl fmt::Display for Config {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         writeln!(f, "[nts-pool-ke-server]")?;
-        let listen: Vec<_> = self.listen.iter().map(quoted).collect();
-        writeln!(f, "listen = [{}]", listen.join(", "))?;
+        writeln!(f, "listen = {}", self.listen)?;
         if let Some(files) = &self.tls.files {
             files.fmt(f)?;
         }

@@ -15,13 +15,13 @@ mod tests;
 mod tls;
 mod upstream;
 
-use std::collections::HashSet;
 use std::net::SocketAddr;
 use std::path::Path;
 use std::time::Duration;
 
 use nts_service::config::{self, ListenAddress, Loaded, Problems, Section};
 use nts_service::drain::Drain;
+use nts_service::listener::Listen;
 use nts_service::proxy_protocol::{self, ProxyProtocol};
 use nts_service::telemetry::logging::{Format, Level};
 
@@ -43,7 +43,7 @@ const LONGEST_TIMEOUT: Duration = Duration::from_secs(60);
 #[derive(Clone, Debug)]
 pub struct Config {
     /// Where users connect to. Only a file may not say port 0, "any port": a library user may.
-    pub listen: Vec<SocketAddr>,
+    pub listen: Listen,
     /// The sources to choose from.
     pub sources: SourceList,
     /// How a user's source is chosen.
@@ -115,7 +115,7 @@ fn read(root: &Section<'_>) -> Option<Config> {
     let health = root.section("health");
     let health = health.map(|section| health::read(&section));
     let server = root.required_section("nts-pool-ke-server")?;
-    let listen = read_listen(&server);
+    let listen = Listen::read(&server, "listen");
     let tls = tls::read(&server);
     let sources = sources::read(&server);
     let geo = geo::read(&server);
@@ -148,27 +148,4 @@ fn read_observability(section: &Section<'_>) -> ObservabilityConfig {
             .optional("metrics-exporter-listen")
             .map(ListenAddress::get),
     }
-}
-
-fn read_listen(server: &Section<'_>) -> Option<Vec<SocketAddr>> {
-    const KEY: &str = "listen";
-    if !server.has(KEY) {
-        server.required::<String>(KEY);
-        return None;
-    }
-    if server.is_empty_list(KEY) {
-        server.error(
-            KEY,
-            "an empty list; write at least one address like `0.0.0.0:4460`",
-        );
-    }
-    let addresses = server.one_or_many::<ListenAddress>(KEY)?;
-    let mut seen = HashSet::new();
-    for address in &addresses {
-        if !seen.insert(address.get()) {
-            let message = format!("{} stands there twice; take one of them out", **address);
-            server.problems().error(address.place(), message);
-        }
-    }
-    Some(addresses.iter().map(|address| address.get()).collect())
 }

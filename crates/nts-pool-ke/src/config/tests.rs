@@ -86,7 +86,7 @@ fn the_simple_form_has_these_defaults() {
     let loaded = files.parse(&with_sources(ONE_SOURCE, "")).unwrap();
     assert!(loaded.warnings.is_empty());
     let config = loaded.value;
-    assert_eq!(config.listen, ["127.0.0.1:4460".parse().unwrap()]);
+    assert_eq!(config.listen.to_string(), "[\"127.0.0.1:4460\"]");
     assert_eq!(config.key_exchange_timeout, Duration::from_millis(1000));
     assert_eq!(config.observability, ObservabilityConfig::default());
     assert_eq!(config.upstream, UpstreamConfig::default());
@@ -394,13 +394,8 @@ fn listen_takes_a_list() {
     let text = with_sources(ONE_SOURCE, "");
     let text = text.replace("\"127.0.0.1:4460\"", "[\"0.0.0.0:4460\", \"[::]:4460\"]");
     let listen = files.parse(&text).unwrap().value.listen;
-    assert_eq!(
-        listen,
-        [
-            "0.0.0.0:4460".parse().unwrap(),
-            "[::]:4460".parse().unwrap()
-        ]
-    );
+    let addresses = ["0.0.0.0:4460", "[::]:4460"].map(|text| text.parse().unwrap());
+    assert_eq!(listen, addresses.to_vec().into());
     let text = with_sources(ONE_SOURCE, "").replace("\"127.0.0.1:4460\"", "[]");
     assert_eq!(
         files.problems(&text),

@@ -29,7 +29,7 @@ const SHORT: Duration = Duration::from_secs(1);
 fn config(authority: &Authority, sources: Vec<SourceConfig>, timeout: Duration) -> Config {
     let identity = authority.identity("127.0.0.1");
     Config {
-        listen: vec!["127.0.0.1:0".parse().unwrap()],
+        listen: vec!["127.0.0.1:0".parse().unwrap()].into(),
         sources: sources.into(),
         selection: SelectionPolicy::default(),
         health: HealthPolicy::default(),

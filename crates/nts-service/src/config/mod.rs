@@ -49,4 +49,4 @@ pub use located::Located;
 pub use problem::{Place, Problem, Problems, Severity};
 pub use secret::Secret;
 pub use section::Section;
-pub use values::{Address, Host, ListenAddress, Port};
+pub use values::{Address, Host, ListenAddress, ListenOn, Port};

@@ -205,6 +205,27 @@ impl fmt::Display for ListenAddress {
     }
 }
 
+/// Where to listen: an address and port, or the word `systemd`, the sockets that the service
+/// manager hands over.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub enum ListenOn {
+    /// This address.
+    Address(SocketAddr),
+    /// Inherited sockets.
+    Inherited,
+}
+
+impl FromStr for ListenOn {
+    type Err = String;
+
+    fn from_str(text: &str) -> Result<Self, String> {
+        match text {
+            "systemd" => Ok(Self::Inherited),
+            _ => Ok(Self::Address(text.parse::<ListenAddress>()?.get())),
+        }
+    }
+}
+
 /// Reads a string and hands it to [`FromStr`].
 struct Text<T>(std::marker::PhantomData<T>);
 
@@ -230,4 +251,4 @@ macro_rules! deserialize_from_str {
     )*};
 }
 
-deserialize_from_str!(Host, Address, ListenAddress);
+deserialize_from_str!(Host, Address, ListenAddress, ListenOn);

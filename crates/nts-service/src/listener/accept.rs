@@ -6,17 +6,29 @@ use std::net::SocketAddr;
 use std::time::Duration;
 
 use nix::errno::Errno;
+use socket2::SockRef;
 use tokio::net::{TcpListener, TcpStream};
 
 /// Where connections come from; a trait so that failing accepts can be tested.
 pub trait Incoming: Send {
     /// The next connection. Cancel safe.
     fn accept(&mut self) -> impl Future<Output = io::Result<(TcpStream, SocketAddr)>> + Send;
+
+    /// A connection that the kernel has accepted already, if there is one.
+    fn accept_now(&mut self) -> Option<(TcpStream, SocketAddr)>;
 }
 
 impl Incoming for TcpListener {
     async fn accept(&mut self) -> io::Result<(TcpStream, SocketAddr)> {
         TcpListener::accept(self).await
+    }
+
+    fn accept_now(&mut self) -> Option<(TcpStream, SocketAddr)> {
+        // Asks the kernel itself: the runtime may not have heard of the connection yet.
+        let (socket, peer) = SockRef::from(&*self).accept().ok()?;
+        socket.set_nonblocking(true).ok()?;
+        let stream = TcpStream::from_std(socket.into()).ok()?;
+        Some((stream, peer.as_socket()?))
     }
 }
 

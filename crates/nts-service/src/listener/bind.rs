@@ -1,10 +1,112 @@
-//! Opening listening sockets.
+//! Opening listening sockets, or taking those that were inherited.
 
+use std::collections::HashSet;
+use std::fmt;
 use std::io;
 use std::net::SocketAddr;
 
 use socket2::{Domain, Protocol, Socket, Type};
 use tokio::net::TcpListener;
+
+use super::inherit::{InheritError, Inherited};
+use crate::config::{ListenOn, Located, Section};
+
+/// Where to listen.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Listen {
+    /// On these addresses.
+    On(Vec<SocketAddr>),
+    /// On the sockets that the service manager hands over.
+    Inherited,
+}
+
+impl Listen {
+    /// Reads one address, a list of them, or `"systemd"`; `None` after the problem was reported.
+    pub fn read(section: &Section<'_>, key: &'static str) -> Option<Self> {
+        if !section.has(key) {
+            section.required::<String>(key);
+            return None;
+        }
+        if section.is_empty_list(key) {
+            section.error(
+                key,
+                "an empty list; write at least one address like `0.0.0.0:4460`",
+            );
+        }
+        let entries = section.one_or_many::<ListenOn>(key)?;
+        let problems = section.problems();
+        let mut addresses = Vec::new();
+        let mut seen = HashSet::new();
+        for entry in &entries {
+            let ListenOn::Address(address) = **entry else {
+                if entries.len() > 1 {
+                    let message = "`systemd` stands alone; its .socket unit says where to listen";
+                    problems.error(entry.place(), message);
+                }
+                continue;
+            };
+            if !seen.insert(address) {
+                let message = format!("{address} stands there twice; take one of them out");
+                problems.error(entry.place(), message);
+            }
+            addresses.push(address);
+        }
+        let inherited = |entry: &Located<ListenOn>| matches!(**entry, ListenOn::Inherited);
+        match entries.iter().any(inherited) {
+            true => Some(Self::Inherited),
+            false => Some(Self::On(addresses)),
+        }
+    }
+
+    /// Opens the sockets, or takes them from `inherited`. Must be called on a tokio runtime.
+    ///
+    /// # Errors
+    /// [`ListenError`], with the cure where one is known.
+    pub fn open(&self, inherited: Inherited) -> Result<Vec<TcpListener>, ListenError> {
+        match self {
+            Self::On(addresses) => {
+                if !inherited.is_empty() {
+                    tracing::warn!(
+                        "the sockets of the service manager are not used; write \
+                         `listen = \"systemd\"` for that"
+                    );
+                }
+                Ok(bind_all(addresses)?)
+            }
+            Self::Inherited => Ok(inherited.into_listeners()?),
+        }
+    }
+}
+
+impl From<Vec<SocketAddr>> for Listen {
+    fn from(addresses: Vec<SocketAddr>) -> Self {
+        Self::On(addresses)
+    }
+}
+
+/// As it stands in configurations.
+impl fmt::Display for Listen {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::On(addresses) => {
+                let quoted: Vec<_> = addresses.iter().map(|it| format!("\"{it}\"")).collect();
+                write!(f, "[{}]", quoted.join(", "))
+            }
+            Self::Inherited => f.write_str("\"systemd\""),
+        }
+    }
+}
+
+/// Why there is nothing to accept from.
+#[derive(Debug, thiserror::Error)]
+pub enum ListenError {
+    /// A socket could not be opened.
+    #[error(transparent)]
+    Bind(#[from] BindError),
+    /// Sockets could not be taken from the service manager.
+    #[error(transparent)]
+    Inherit(#[from] InheritError),
+}
 
 /// Connections that the kernel keeps for us until we accept them.
 const BACKLOG: i32 = 4096;

@@ -63,7 +63,7 @@ pub async fn serve<I, H, F>(
             },
         }
     }
-    tasks.take_backlog(&mut incoming).await;
+    tasks.take_backlog(&mut incoming);
     drop(incoming);
     tasks.drain().await;
 }
@@ -143,15 +143,11 @@ where
     }
 
     /// Takes what the kernel has accepted before the end; these users have been told so already.
-    async fn take_backlog(&mut self, incoming: &mut impl Incoming) {
+    fn take_backlog(&mut self, incoming: &mut impl Incoming) {
         for _ in 0..self.gate.max_connections() {
-            tokio::select! {
-                biased;
-                accepted = incoming.accept() => match accepted {
-                    Ok((stream, peer)) => self.start(stream, peer),
-                    Err(_) => return,
-                },
-                () = std::future::ready(()) => return,
+            match incoming.accept_now() {
+                Some((stream, peer)) => self.start(stream, peer),
+                None => return,
             }
         }
     }

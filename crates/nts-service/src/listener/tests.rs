@@ -1,5 +1,6 @@
 mod drain;
 mod greeting;
+mod listen;
 mod proxy;
 
 use std::collections::VecDeque;
@@ -68,6 +69,10 @@ impl Incoming for Script {
             Some(step) => step,
             None => pending().await,
         }
+    }
+
+    fn accept_now(&mut self) -> Option<(TcpStream, SocketAddr)> {
+        self.0.pop_front()?.ok()
     }
 }
 

@@ -61,3 +61,16 @@ async fn limits_can_be_changed_while_serving() {
     let ((), lived) = tokio::join!(serving, ended);
     assert_eq!(lived.as_secs(), 2);
 }
+
+#[tokio::test]
+async fn connections_that_the_runtime_has_not_heard_of_are_in_the_backlog_too() {
+    let mut listener = bind("127.0.0.1:0".parse().unwrap()).unwrap();
+    let address = listener.local_addr().unwrap();
+    // Nothing is awaited from here on, so the runtime hears of nothing.
+    let users = [(); 3].map(|()| std::net::TcpStream::connect(address).unwrap());
+    for user in &users {
+        let (_, peer) = listener.accept_now().unwrap();
+        assert_eq!(peer, user.local_addr().unwrap());
+    }
+    assert!(listener.accept_now().is_none());
+}
