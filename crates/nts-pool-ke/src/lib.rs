@@ -7,7 +7,9 @@
 //! | module | job |
 //! | --- | --- |
 //! | `config` | the TOML file, checked |
+//! | `commands` | what the program does besides being a pool |
 //! | `program` | configuration, log, signals |
+//! | `probe` | looking at one time source from outside |
 //! | `pool` | what runs, from start to shutdown |
 //! | `reload` | taking in what operators change |
 //! | `setup` | what a running pool goes by, replaced as a whole |
@@ -24,11 +26,13 @@
 //!
 //! What never happens here: NTP, record parsing, a look into a cookie.
 
+pub mod commands;
 pub mod config;
 pub mod effort;
 pub mod fleet;
 pub mod key_rule;
 pub mod pool;
+pub mod probe;
 pub mod program;
 pub mod reload;
 pub mod selection;

@@ -2,6 +2,8 @@
 
 use std::ffi::OsString;
 
+use clap::Parser;
+use nts_pool_ke::commands::Command;
 use nts_service::exit::ExitCode;
 
 use crate::deadline::within;
@@ -45,6 +47,37 @@ impl Printed {
         text.chain(more).collect::<Vec<_>>().join(" ")
     }
 
+    /// Makes sure that a step failed, and so did the command, with these words in its text or its
+    /// advice, of which there is some.
+    ///
+    /// # Panics
+    /// If not.
+    #[track_caller]
+    pub fn assert_failed(&self, id: &str, words: &[&str]) {
+        assert_eq!(self.code, ExitCode::Failure, "{}", self.out);
+        self.assert_says("FAIL", id, words);
+    }
+
+    /// The same for a warning, which alone lets the command succeed.
+    ///
+    /// # Panics
+    /// If there is none.
+    #[track_caller]
+    pub fn assert_warned(&self, id: &str, words: &[&str]) {
+        self.assert_says("WARN", id, words);
+    }
+
+    #[track_caller]
+    fn assert_says(&self, verdict: &str, id: &str, words: &[&str]) {
+        let step = format!("{verdict} {id}");
+        assert!(self.steps().contains(&step), "no {step}:\n{}", self.out);
+        let said = self.step(id);
+        for words in words {
+            assert!(said.contains(words), "no {words:?} in {said:?}");
+        }
+        assert!(said.contains("→ "), "no advice: {said}");
+    }
+
     /// The last line.
     pub fn end(&self) -> &str {
         self.out.lines().last().unwrap_or_default()
@@ -55,6 +88,22 @@ impl Printed {
 pub async fn ntp_ctl(arguments: &[&str]) -> Printed {
     run("ntp-ctl", arguments, |arguments, out, problems| {
         ntp_daemon::ctl::run_to(arguments, out, problems)
+    })
+    .await
+}
+
+/// What `nts-pool-ke` does besides being a pool.
+#[derive(Parser)]
+struct PoolTool {
+    #[command(subcommand)]
+    command: Command,
+}
+
+/// Runs a command of `nts-pool-ke` with these arguments.
+pub async fn pool_tool(arguments: &[&str]) -> Printed {
+    run("nts-pool-ke", arguments, |arguments, out, problems| {
+        let tool = PoolTool::try_parse_from(arguments).expect("arguments that make sense");
+        tool.command.run(out, problems)
     })
     .await
 }

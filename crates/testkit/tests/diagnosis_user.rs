@@ -58,21 +58,6 @@ async fn look_at_certificate(lab: &Lab, shown: &Credentials) -> Printed {
     look(lab, &source.ke.to_string()).await
 }
 
-#[track_caller]
-fn assert_fails(printed: &Printed, id: &str, words: &[&str]) {
-    assert_eq!(printed.code, ExitCode::Failure, "{}", printed.out);
-    assert!(
-        printed.steps().contains(&format!("FAIL {id}")),
-        "{}",
-        printed.out
-    );
-    let said = printed.step(id);
-    for words in words {
-        assert!(said.contains(words), "{words}: {said}");
-    }
-    assert!(said.contains("→ "), "no advice: {said}");
-}
-
 #[tokio::test(flavor = "multi_thread")]
 async fn a_good_server_is_praised_step_by_step() {
     let lab = Lab::new();
@@ -124,8 +109,7 @@ async fn what_is_wrong_before_tls() {
     drop(nobody);
     let printed = look(&lab, &address.to_string()).await;
     assert_eq!(printed.steps(), ["ok name", "FAIL tcp"]);
-    assert_fails(
-        &printed,
+    printed.assert_failed(
         "tcp",
         &["refuses the connection", "start its NTS-KE server"],
     );
@@ -140,7 +124,7 @@ async fn what_is_wrong_before_tls() {
         let source = lab.faulty_source(loopback(2), script).await;
         let printed = look(&lab, &source.address().to_string()).await;
         assert_eq!(printed.steps(), ["ok name", "ok tcp", "FAIL tls"]);
-        assert_fails(&printed, "tls", &[words, "PROXY protocol"]);
+        printed.assert_failed("tls", &[words, "PROXY protocol"]);
     }
 }
 
@@ -193,7 +177,7 @@ async fn certificates_that_users_refuse() {
     ] {
         let printed = look_at_certificate(&lab, &shown).await;
         assert_eq!(printed.steps(), ["ok name", "ok tcp", "FAIL certificate"]);
-        assert_fails(&printed, "certificate", &words);
+        printed.assert_failed("certificate", &words);
     }
 }
 
@@ -203,8 +187,7 @@ async fn a_server_that_gives_no_answer_or_no_algorithm() {
     let script = Script::on_connect(Connect::SilentAfterHandshake);
     let source = lab.faulty_source(loopback(2), script).await;
     let printed = look(&lab, &source.address().to_string()).await;
-    assert_fails(
-        &printed,
+    printed.assert_failed(
         "key-exchange",
         &["no answer to the request came within 5 s"],
     );
@@ -213,8 +196,7 @@ async fn a_server_that_gives_no_answer_or_no_algorithm() {
     setup.capabilities = Capabilities::ntpv4(&[]);
     let source = FaultySource::with_setup(loopback(2), setup, Script::default()).await;
     let printed = look(&lab, &source.address().to_string()).await;
-    assert_fails(
-        &printed,
+    printed.assert_failed(
         "key-exchange",
         &["no common AEAD algorithm", "algorithm 15"],
     );
@@ -230,11 +212,7 @@ async fn nobody_listens_for_ntp() {
         server.ntp_port = Some(port);
     });
     let printed = look(&lab, &source.ke.to_string()).await;
-    assert_fails(
-        &printed,
-        "ntp",
-        &["ICMP port unreachable", "no NTP server listens"],
-    );
+    printed.assert_failed("ntp", &["ICMP port unreachable", "no NTP server listens"]);
     assert_eq!(
         printed.steps()[7..],
         ["FAIL ntp", "skip ntp-refresh", "skip ntp-tampered"]
@@ -251,7 +229,7 @@ async fn a_path_that_passes_nothing_or_only_small_packets() {
         "does not answer NTS requests (232 octets), nor plain NTP",
         &port,
     ];
-    assert_fails(&printed, "ntp", &blocked);
+    printed.assert_failed("ntp", &blocked);
 
     let (source, _path) = source_behind(&lab, |length| length <= 48, |_| {}).await;
     let printed = look(&lab, &source.ke.to_string()).await;
@@ -259,7 +237,7 @@ async fn a_path_that_passes_nothing_or_only_small_packets() {
         "does not answer NTS requests (232 octets), but plain NTP of 48 octets",
         "something drops NTP packets that are longer than usual",
     ];
-    assert_fails(&printed, "ntp", &words);
+    printed.assert_failed("ntp", &words);
 }
 
 #[tokio::test(flavor = "multi_thread")]
@@ -292,9 +270,5 @@ async fn an_ntp_server_without_the_cookie_keys() {
         server.ntp_port = Some(path.address().port());
     });
     let printed = look(&lab, &source.ke.to_string()).await;
-    assert_fails(
-        &printed,
-        "ntp",
-        &["(NTS NAK)", "both must have the same cookie keys"],
-    );
+    printed.assert_failed("ntp", &["(NTS NAK)", "both must have the same cookie keys"]);
 }

@@ -31,6 +31,7 @@ use crate::selection::SelectionPolicy;
 pub use geo::GeoDatabase;
 pub use limits::LimitsConfig;
 pub use source::SourceConfig;
+pub(crate) use source::{DEFAULT_PORT, token_in};
 pub use sources::SourceList;
 pub use tls::{Authorities, Pair, TlsConfig, TlsFiles};
 pub use upstream::{NamePolicy, UpstreamConfig};

@@ -15,7 +15,7 @@ use super::upstream::read_max_concurrency;
 use crate::selection::{Families, Groups, MAX_WEIGHT, Region};
 use crate::upstream::Dialect;
 
-const DEFAULT_PORT: u16 = 4460;
+pub(crate) const DEFAULT_PORT: u16 = 4460;
 /// A token of so many letters and digits reaches 128 bits.
 const SHORTEST_GOOD_TOKEN: usize = 22;
 const LONGEST_ID: usize = 255;
@@ -350,7 +350,10 @@ fn read_token(section: &Section<'_>) -> (Option<AuthenticationToken>, Option<Loc
 }
 
 /// The token in a file; `None` after a problem was reported.
-fn token_in(file: &Located<PathBuf>, problems: &Problems) -> Option<AuthenticationToken> {
+pub(crate) fn token_in(
+    file: &Located<PathBuf>,
+    problems: &Problems,
+) -> Option<AuthenticationToken> {
     let octets: Zeroizing<Vec<u8>> = read_secret_file(file, problems)?;
     let path = toml::Value::String(file.display().to_string()).to_string();
     // An editor's line break at the end is no part of the token.

@@ -18,6 +18,7 @@ mod report;
 mod tests;
 
 pub(crate) use pre_key::ExportKeys;
+pub(crate) use reply::{check_host, check_port};
 pub(crate) use report::{Phases, Report};
 
 use committed::Committed;

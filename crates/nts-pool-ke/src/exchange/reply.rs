@@ -49,17 +49,29 @@ pub(super) async fn rebuild(
     })
 }
 
-fn check_port(port: u16) -> Result<(), UpstreamError> {
+/// Whether users may be sent to this port.
+///
+/// # Errors
+/// If not.
+pub(crate) fn check_port(port: u16) -> Result<(), UpstreamError> {
     match port == NTP_PORT || port >= FIRST_UNPRIVILEGED_PORT {
         true => Ok(()),
         false => Err(UpstreamError::ForbiddenPort(port)),
     }
 }
 
-async fn check_name(name: &NtpServerName, source: &Source) -> Result<(), UpstreamError> {
-    // The type lets through what a resolver may take for something else: `fe80::1%eth0`, `127.1`.
+/// The host that a name stands for.
+///
+/// # Errors
+/// If it is none: the type lets through what a resolver may take for something else, like
+/// `fe80::1%eth0` or `127.1`.
+pub(crate) fn check_host(name: &NtpServerName) -> Result<Host, UpstreamError> {
     let host = name.as_str().parse::<Host>();
-    let host = host.map_err(|_| UpstreamError::ForbiddenName(name.clone()))?;
+    host.map_err(|_| UpstreamError::ForbiddenName(name.clone()))
+}
+
+async fn check_name(name: &NtpServerName, source: &Source) -> Result<(), UpstreamError> {
+    let host = check_host(name)?;
     match source.policy().name_policy {
         NamePolicy::Any => {}
         NamePolicy::Verified if source.own_names.include(name, &host).await => {}

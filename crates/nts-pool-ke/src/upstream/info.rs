@@ -17,7 +17,7 @@ use super::error::UpstreamError;
 ///
 /// # Errors
 /// See [`UpstreamError`]; the connection is of no more use then.
-pub(super) async fn ask_capabilities(
+pub(crate) async fn ask_capabilities(
     connection: &mut Connection,
     phrasing: Phrasing,
     token: Option<&AuthenticationToken>,
@@ -42,7 +42,7 @@ pub(super) async fn ask_capabilities(
 ///
 /// # Errors
 /// See [`UpstreamError`]; the connection is of no more use in any case.
-pub(super) async fn ask_names(
+pub(crate) async fn ask_names(
     connection: &mut Connection,
     phrasing: Phrasing,
     token: Option<&AuthenticationToken>,

@@ -1,0 +1,24 @@
+//! What the program does besides being a pool.
+
+use std::io::Write;
+
+use clap::Subcommand;
+use nts_service::exit::ExitCode;
+
+use crate::probe;
+
+/// Something else than running a pool.
+#[derive(Debug, Subcommand)]
+pub enum Command {
+    /// Look at a time source as a pool would: can it serve, and if not, what to do
+    Probe(probe::Arguments),
+}
+
+impl Command {
+    /// Does it, prints to `out`, and to `problems` what is wrong with the arguments.
+    pub fn run(&self, out: &mut dyn Write, problems: &mut dyn Write) -> ExitCode {
+        match self {
+            Self::Probe(arguments) => probe::probe(arguments, out, problems),
+        }
+    }
+}
