@@ -44,6 +44,20 @@ impl KernelClock {
         taken.announce(Quality::UNKNOWN)?;
         Ok(taken)
     }
+
+    /// The clock as it is, for a single step: whatever steers it goes on to do so.
+    ///
+    /// # Errors
+    /// In tests only.
+    pub(crate) fn untouched() -> Result<Self, ClockError> {
+        if cfg!(test) {
+            return Err(ClockError::NotPermitted);
+        }
+        Ok(Self {
+            clock: UnixClock::CLOCK_REALTIME,
+            frequency: 0.0,
+        })
+    }
 }
 
 impl SteerableClock for KernelClock {
@@ -137,10 +151,9 @@ mod tests {
 
     #[test]
     fn tests_do_not_get_it() {
-        assert_eq!(
-            KernelClock::take_over().unwrap_err(),
-            ClockError::NotPermitted
-        );
+        for clock in [KernelClock::take_over(), KernelClock::untouched()] {
+            assert_eq!(clock.unwrap_err(), ClockError::NotPermitted);
+        }
     }
 
     #[test]

@@ -1,8 +1,11 @@
 //! What `ntp-ctl` does: `validate` checks a configuration file, `status` shows the state of a
-//! running daemon, `nts` looks at an NTS server as its user.
+//! running daemon, `nts` looks at an NTS server as its user, `force-sync` sets the clock if a person
+//! agrees.
 //!
-//! What never happens here: changing anything, in the daemon, on disk or of the clock.
+//! What never happens here: changing anything in the daemon or on disk, or of the clock without a
+//! person's word.
 
+mod force_sync;
 mod nts;
 mod plain;
 mod status;
@@ -11,15 +14,16 @@ mod units;
 mod validate;
 
 use std::ffi::OsString;
-use std::io::{self, Write};
+use std::io::{self, IsTerminal, Write};
 use std::path::PathBuf;
+use std::time::Duration;
 
 use clap::{ArgAction, Parser, Subcommand, ValueEnum};
 use nts_service::exit::ExitCode;
 
 use crate::config::DEFAULT_PATH;
 
-/// Checks the configuration of ntp-daemon, shows its state, and looks at NTS servers.
+/// Checks the configuration of ntp-daemon, shows its state, looks at NTS servers, and sets the clock.
 #[derive(Debug, Parser)]
 #[command(name = "ntp-ctl", version, disable_version_flag = true)]
 struct Arguments {
@@ -47,7 +51,19 @@ enum Command {
         /// The same as `--format json`
         #[arg(long, conflicts_with = "format")]
         json: bool,
+        /// Show it again every so many seconds
+        #[arg(
+            short,
+            long,
+            value_name = "SECONDS",
+            num_args = 0..=1,
+            default_missing_value = "2",
+            value_parser = clap::value_parser!(u64).range(1..=86_400)
+        )]
+        watch: Option<u64>,
     },
+    /// Ask the sources once and, if a person agrees, set the system's clock past all limits
+    ForceSync,
     /// Look at an NTS server or pool as its user: what works, what does not, what to do
     Nts(nts::Arguments),
 }
@@ -61,6 +77,9 @@ enum Format {
     Prometheus,
     /// The document of the observation socket
     Json,
+    /// The same in one line
+    #[value(skip)]
+    JsonLine,
 }
 
 /// Runs `ntp-ctl` with the arguments of the process, its first being the program's name.
@@ -89,10 +108,22 @@ pub fn run_to(
     };
     match arguments.command {
         Command::Validate => validate::validate(&arguments.config, problems),
-        Command::Status { format, json } => {
+        Command::Status {
+            format,
+            json,
+            watch,
+        } => {
             let format = if json { Format::Json } else { format };
-            status::status(&arguments.config, format, out, problems)
+            let Some(seconds) = watch else {
+                return status::status(&arguments.config, format, out, problems);
+            };
+            let clear = io::stdout().is_terminal();
+            status::watch(&arguments.config, format, clear, out, problems, || {
+                std::thread::sleep(Duration::from_secs(seconds));
+                true
+            })
         }
+        Command::ForceSync => force_sync::force_sync(&arguments.config, out, problems),
         Command::Nts(arguments) => nts::nts(&arguments, out, problems),
     }
 }
@@ -138,12 +169,27 @@ mod tests {
     }
 
     #[test]
+    fn watching_is_every_two_seconds_unless_told() {
+        let seconds = |line: &str| match parse(line).unwrap().command {
+            Command::Status { watch, .. } => watch,
+            _ => None,
+        };
+        assert_eq!(seconds("ntp-ctl status"), None);
+        assert_eq!(seconds("ntp-ctl status --watch"), Some(2));
+        assert_eq!(seconds("ntp-ctl status -w --json"), Some(2));
+        assert_eq!(seconds("ntp-ctl status --watch=5"), Some(5));
+        assert_eq!(seconds("ntp-ctl status -w 5"), Some(5));
+    }
+
+    #[test]
     fn arguments_that_make_no_sense_are_2_and_help_is_0() {
         for line in [
             "ntp-ctl",
             "ntp-ctl launch",
             "ntp-ctl status -f xml",
             "ntp-ctl status --json -f plain",
+            "ntp-ctl status --watch 0",
+            "ntp-ctl status -f json-line",
             "ntp-ctl nts",
             "ntp-ctl nts https://a.test",
             "ntp-ctl nts a.test:0",

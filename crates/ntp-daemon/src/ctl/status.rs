@@ -13,6 +13,9 @@ use crate::observe::{self, READ_LIMIT, prometheus};
 /// Where the socket is when the configuration does not say.
 const DEFAULT_SOCKET: &str = "/var/run/ntpd-rs/observe";
 
+/// Clears a terminal.
+const CLEAR: &str = "\x1b[H\x1b[2J\x1b[3J";
+
 /// Prints the state to `out`, problems to `problems`.
 pub(super) fn status(
     config: &Path,
@@ -20,32 +23,100 @@ pub(super) fn status(
     out: &mut impl Write,
     problems: &mut impl Write,
 ) -> ExitCode {
-    let (path, configured) = match config::load_observability(config) {
-        Ok(observability) => {
-            let configured = observability.observation_path;
-            let known = configured.is_some();
-            (configured.unwrap_or_else(|| DEFAULT_SOCKET.into()), known)
-        }
-        Err(errors) => {
-            let _ = writeln!(problems, "{errors}\nusing the default socket instead");
-            (PathBuf::from(DEFAULT_SOCKET), true)
-        }
-    };
-    let printed = match fetch(&path) {
-        Ok(state) => print(&state, format, out),
-        Err(error) => {
-            let _ = writeln!(problems, "{}", explain(&path, configured, config, &error));
-            return ExitCode::Failure;
-        }
-    };
-    match printed {
+    let place = Place::of(config, problems);
+    match place.print_once(format, out) {
         Ok(()) => ExitCode::Success,
         // The reader has seen enough, as `| head` does.
-        Err(error) if error.kind() == io::ErrorKind::BrokenPipe => ExitCode::Success,
-        Err(error) => {
-            let _ = writeln!(problems, "error: cannot print the status: {error}");
+        Err(Failure::Print(error)) if error.kind() == io::ErrorKind::BrokenPipe => {
+            ExitCode::Success
+        }
+        Err(failure) => {
+            let _ = writeln!(problems, "{failure}");
             ExitCode::Failure
         }
+    }
+}
+
+/// Prints the state again and again, for as long as `pause` says so and anybody reads it. A daemon
+/// that cannot be reached may come back. A page for people is on a screen of its own if `clear`.
+pub(super) fn watch(
+    config: &Path,
+    format: Format,
+    clear: bool,
+    out: &mut impl Write,
+    problems: &mut impl Write,
+    mut pause: impl FnMut() -> bool,
+) -> ExitCode {
+    let place = Place::of(config, problems);
+    let format = match format {
+        // One line for each state, for programs that read line by line.
+        Format::Json => Format::JsonLine,
+        format => format,
+    };
+    loop {
+        let cleared = match clear && format == Format::Plain {
+            true => out.write_all(CLEAR.as_bytes()),
+            false => Ok(()),
+        };
+        match cleared
+            .map_err(Failure::Print)
+            .and_then(|()| place.print_once(format, out))
+        {
+            Ok(()) => {}
+            Err(Failure::Print(_)) => return ExitCode::Success,
+            Err(failure) => {
+                let _ = writeln!(problems, "{failure}");
+            }
+        }
+        if !pause() {
+            return ExitCode::Success;
+        }
+    }
+}
+
+/// Where the state is to be had.
+struct Place<'c> {
+    config: &'c Path,
+    socket: PathBuf,
+    /// The configuration names the socket, or cannot be read.
+    configured: bool,
+}
+
+/// Why there is no page.
+#[derive(Debug, thiserror::Error)]
+enum Failure {
+    #[error("{0}")]
+    Fetch(String),
+    #[error("error: cannot print the status: {0}")]
+    Print(#[source] io::Error),
+}
+
+impl<'c> Place<'c> {
+    fn of(config: &'c Path, problems: &mut impl Write) -> Self {
+        let (socket, configured) = match config::load_observability(config) {
+            Ok(observability) => {
+                let configured = observability.observation_path;
+                let known = configured.is_some();
+                (configured.unwrap_or_else(|| DEFAULT_SOCKET.into()), known)
+            }
+            Err(errors) => {
+                let _ = writeln!(problems, "{errors}\nusing the default socket instead");
+                (PathBuf::from(DEFAULT_SOCKET), true)
+            }
+        };
+        Self {
+            config,
+            socket,
+            configured,
+        }
+    }
+
+    fn print_once(&self, format: Format, out: &mut impl Write) -> Result<(), Failure> {
+        let state = fetch(&self.socket).map_err(|error| {
+            let text = explain(&self.socket, self.configured, self.config, &error);
+            Failure::Fetch(text)
+        })?;
+        print(&state, format, out).map_err(Failure::Print)
     }
 }
 
@@ -57,11 +128,16 @@ fn print(state: &ObservableState, format: Format, out: &mut impl Write) -> io::R
             serde_json::to_writer_pretty(&mut *out, state)?;
             writeln!(out)
         }
+        Format::JsonLine => {
+            serde_json::to_writer(&mut *out, state)?;
+            writeln!(out)
+        }
     }?;
     out.flush()
 }
 
-fn fetch(path: &Path) -> io::Result<ObservableState> {
+/// Waits for the document of the daemon.
+pub(super) fn fetch(path: &Path) -> io::Result<ObservableState> {
     let runtime = tokio::runtime::Builder::new_current_thread()
         .enable_all()
         .build()?;
@@ -140,6 +216,35 @@ mod tests {
             serde_json::from_str::<ObservableState>(&out).unwrap(),
             example()
         );
+    }
+
+    #[tokio::test(flavor = "multi_thread")]
+    async fn watching_goes_on_while_the_daemon_is_away() {
+        let (_directory, config, path) = configuration();
+        let (out, problems) = tokio::task::spawn_blocking(move || {
+            let (mut out, mut problems) = (Vec::new(), Vec::new());
+            let (mut socket, mut rounds) = (None, 0);
+            let runtime = tokio::runtime::Handle::current();
+            let pause = || {
+                let _guard = runtime.enter();
+                rounds += 1;
+                socket = (rounds < 3)
+                    .then(|| ObservationSocket::bind(&path, 0o600, Arc::new(example)).unwrap());
+                rounds < 4
+            };
+            let code = watch(&config, Format::Plain, true, &mut out, &mut problems, pause);
+            assert_eq!(code, ExitCode::Success);
+            drop(socket);
+            (
+                String::from_utf8(out).unwrap(),
+                String::from_utf8(problems).unwrap(),
+            )
+        })
+        .await
+        .unwrap();
+        assert_eq!(out.matches(CLEAR).count(), 4);
+        assert_eq!(out.matches("Synchronised, stratum 2").count(), 2);
+        assert_eq!(problems.matches("cannot reach ntp-daemon").count(), 2);
     }
 
     #[test]
