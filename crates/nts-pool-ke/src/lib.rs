@@ -13,6 +13,7 @@
 //! | `pool` | what runs, from start to shutdown |
 //! | `reload` | taking in what operators change |
 //! | `setup` | what a running pool goes by, replaced as a whole |
+//! | `door` | how many users, from where, for how long |
 //! | `server` | one user's connection |
 //! | `key_rule` | who may be tried before keys have left the pool, and who afterwards; pure |
 //! | `effort` | how much more than one connection for each user there may be; pure |
@@ -22,6 +23,7 @@
 //! | `directory`, `roll`, `sources`, `keepers` | where those rules meet the running pool |
 //! | `source`, `names`, `upstream` | a source's state, connections, capabilities |
 //! | `error`, `outcome`, `metrics` | what went wrong, and who is told |
+//! | `certificates` | how long they are still good |
 //! | `wall_clock` | what certificates are checked by, and an alarm when it jumps |
 //!
 //! What never happens here: NTP, record parsing, a look into a cookie.
@@ -39,7 +41,9 @@ pub mod selection;
 pub mod wall_clock;
 
 mod budget;
+mod certificates;
 mod directory;
+mod door;
 mod error;
 mod exchange;
 mod keepers;

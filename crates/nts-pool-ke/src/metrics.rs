@@ -2,14 +2,13 @@
 //! text, a cookie or a token.
 
 use std::collections::BTreeMap;
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
-use std::time::{Duration, SystemTime};
+use std::sync::Arc;
+use std::time::Duration;
 
 use nts_service::telemetry::metrics::{Counter, Exposition, Histogram, Kind, Registry};
 use nts_service::telemetry::throttle::Throttle;
 use tokio::time::Instant;
 
-use crate::config::TlsConfig;
 use crate::error::ExchangeError;
 use crate::exchange::Phases;
 use crate::outcome::Outcome;
@@ -17,7 +16,6 @@ use crate::selection::{Family, LevelKind, Tier};
 use crate::source::Source;
 use crate::sources::{Present, Sources};
 use crate::upstream::{Class, UpstreamError};
-use crate::wall_clock::WallClock;
 
 /// More sources than that have no series of their own.
 const MOST_SOURCES: usize = 2000;
@@ -171,50 +169,6 @@ fn log(outcome: &Outcome, throttle: Option<&Throttle>) {
                 tracing::info!(source, ms, reason, held_back, "exchange failed: {error}");
             }
         }
-    }
-}
-
-/// How long certificates are still good, by what they are for; negative once they are not.
-#[derive(Clone)]
-pub(crate) struct CertificateEnds {
-    ends: Arc<Mutex<[SystemTime; 2]>>,
-    clock: Arc<dyn WallClock>,
-}
-
-impl CertificateEnds {
-    const LABELS: [&'static str; 2] = ["front", "upstream"];
-
-    /// Shown in `registry`, as they stand by `clock`.
-    pub(crate) fn new(registry: &Registry, clock: Arc<dyn WallClock>) -> Self {
-        let ends = Arc::new(Mutex::new([SystemTime::UNIX_EPOCH; 2]));
-        let ends = Self { ends, clock };
-        let shown = ends.clone();
-        registry.collect(move |page| shown.show(page));
-        ends
-    }
-
-    /// These are the certificates from now on.
-    pub(crate) fn set(&self, tls: &TlsConfig) {
-        let ends = [tls.identity.not_after(), tls.upstream_identity.not_after()];
-        *self.lock() = ends;
-    }
-
-    fn show(&self, page: &mut Exposition) {
-        const NAME: &str = "nts_pool_ke_certificate_expiry_seconds";
-        page.family(NAME, Kind::Gauge, "Until the certificate ends.");
-        let now = self.clock.now();
-        let ends = *self.lock();
-        for (certificate, end) in Self::LABELS.into_iter().zip(ends) {
-            let left = match end.duration_since(now) {
-                Ok(left) => left.as_secs_f64(),
-                Err(passed) => -passed.duration().as_secs_f64(),
-            };
-            page.sample(NAME, &[("cert", certificate)], left.trunc());
-        }
-    }
-
-    fn lock(&self) -> MutexGuard<'_, [SystemTime; 2]> {
-        self.ends.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
 

@@ -5,7 +5,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use nts_service::files;
-use nts_service::listener::{self, BindError, Gate, Inherited, Limits, ListenError, Stats};
+use nts_service::listener::{self, BindError, Inherited, ListenError, Stats};
 use nts_service::shutdown::{self, Shutdown, Trigger};
 use nts_service::telemetry::http::{self, Pages};
 use nts_service::telemetry::metrics::Registry;
@@ -14,13 +14,11 @@ use tokio::net::TcpListener;
 use tokio::task::JoinSet;
 
 use crate::config::Config;
+use crate::door::Door;
 use crate::selection::RosterError;
 use crate::setup::Setup;
-use crate::sources::Present;
 use crate::wall_clock::{self, SystemClock, WallClock};
 
-/// What may follow an exchange's deadline: the good-bye.
-const GRACE: Duration = Duration::from_millis(250);
 const METRICS_PREFIX: &str = "nts_pool_ke";
 
 /// A pool that serves users. Dropping it ends it at once; [`Pool::shutdown`] lets running
@@ -37,6 +35,7 @@ pub struct Pool {
     trigger: Trigger,
     listeners: JoinSet<()>,
     setup: Setup,
+    door: Door,
     /// Ends with the pool.
     _tending: JoinSet<()>,
 }
@@ -95,7 +94,7 @@ impl Pool {
         let metrics_address = metrics_listener.as_ref().and_then(local_address);
         let registry = Registry::new();
         files::show_usage(&registry, METRICS_PREFIX);
-        let limits = ListenerLimits::of(&config, &registry);
+        let door = Door::new(&config, &registry);
         let leave = config.shutdown.delay;
         let setup = Setup::new(config, &registry, Arc::clone(&clock))?;
         let (trigger, shutdown) = shutdown::channel();
@@ -103,21 +102,21 @@ impl Pool {
 
         let mut tending = JoinSet::new();
         tending.spawn(Arc::clone(&setup.sources).tend());
+        tending.spawn(setup.certificates.clone().watch());
         tending.spawn(wall_clock::watch(clock, wall_clock::jumps(&registry)));
         let mut running = JoinSet::new();
         if let Some(listener) = metrics_listener {
-            let sources = Arc::clone(&setup.sources);
-            let pages = pages(registry.clone(), sources, leaves);
+            let pages = pages(registry.clone(), &setup, leaves);
             running.spawn(http::serve(listener, pages, shutdown.clone()));
         }
         let stats = Stats::new(&registry, METRICS_PREFIX);
         for listener in listeners {
             let front = Arc::clone(&setup.front);
             let handler = move |connection| front.load_full().serve(connection);
-            let ListenerLimits { gate, times } = limits.clone();
             let (shutdown, stats) = (shutdown.clone(), stats.clone());
+            let (gate, limits) = (door.gate.clone(), door.limits.clone());
             running.spawn(listener::serve(
-                listener, gate, times, shutdown, stats, handler,
+                listener, gate, limits, shutdown, stats, handler,
             ));
         }
         Ok(Self {
@@ -129,6 +128,7 @@ impl Pool {
             trigger,
             listeners: running,
             setup,
+            door,
             _tending: tending,
         })
     }
@@ -144,7 +144,11 @@ impl Pool {
     /// # Errors
     /// If the sources make no pool; nothing has changed then.
     pub fn reload(&mut self, config: Config) -> Result<(), RosterError> {
-        self.setup.reload(config)
+        self.setup.reload(config)?;
+        let config = self.setup.rest_of_config();
+        self.door.set(config);
+        self.leave = config.shutdown.delay;
+        Ok(())
     }
 
     /// Where users connect to, in the order of the configuration, with the ports really used.
@@ -172,49 +176,24 @@ impl Pool {
     }
 }
 
-/// What holds for all connections of users.
-#[derive(Clone)]
-struct ListenerLimits {
-    gate: Gate,
-    times: Limits,
-}
-
-impl ListenerLimits {
-    fn of(config: &Config, registry: &Registry) -> Self {
-        let budget = config.key_exchange_timeout;
-        let connections = config.limits.connections(files::limit());
-        let limit = format!("{METRICS_PREFIX}_connections_limit");
-        let limit = registry.gauge(&limit, "Connections at the same time, at most.", &[]);
-        limit.set(connections as f64);
-        let gate = Gate::with_prefix_limits(connections, config.limits.prefixes.clone());
-        gate.set_proxy_protocol(config.proxy_protocol.clone());
-        Self {
-            gate,
-            times: Limits {
-                first_byte: Some(config.limits.first_byte(budget)),
-                time_limit: budget,
-                grace: GRACE,
-                drain: config.shutdown.timeout,
-            },
-        }
-    }
-}
-
 fn local_address(listener: &TcpListener) -> Option<SocketAddr> {
     listener.local_addr().ok()
 }
 
-fn pages(registry: Registry, sources: Arc<Present>, shutdown: Shutdown) -> Pages {
+fn pages(registry: Registry, setup: &Setup, leaves: Shutdown) -> Pages {
+    let (sources, certificates) = (Arc::clone(&setup.sources), setup.certificates.clone());
+    let unless = |fault: bool, text: &str| match fault {
+        true => Err(text.to_owned()),
+        false => Ok(()),
+    };
     let ready = Readiness::new()
-        .when("running", move || match shutdown.is_requested() {
-            true => Err("stopping".to_owned()),
-            false => Ok(()),
+        .when("running", move || unless(leaves.is_requested(), "stopping"))
+        .when("certificate", move || {
+            unless(certificates.users_see_an_expired_one(), "it has expired")
         })
         .when("sources", move || {
-            match sources.get().directory().is_ready() {
-                true => Ok(()),
-                false => Err("no time source works".to_owned()),
-            }
+            let works = sources.get().directory().is_ready();
+            unless(!works, "no time source works")
         });
     Pages::new(move || Ok(registry.render())).with_ready(ready)
 }

@@ -10,7 +10,7 @@ use nts_service::listener::Inherited;
 use nts_service::notify;
 use nts_service::runtime;
 use nts_service::signals::{Signal, Signals};
-use nts_service::telemetry::logging;
+use nts_service::telemetry::logging::{self, Log};
 
 use crate::config::Config;
 use crate::pool::Pool;
@@ -51,7 +51,7 @@ fn try_run(path: &Path) -> Result<ExitCode, ExitCode> {
         format: observability.log_format,
         ..logging::Options::default()
     };
-    let _log = logging::init(&options).map_err(|error| {
+    let log = logging::init(&options).map_err(|error| {
         eprintln!("error: {error}");
         ExitCode::Software
     })?;
@@ -59,7 +59,7 @@ fn try_run(path: &Path) -> Result<ExitCode, ExitCode> {
         tracing::warn!("{}: {}", warning.place(), warning.message());
     }
     let inherited = inherited.map_err(fatal)?;
-    runtime::run(serve(path, loaded.value, inherited)).map_err(fatal)?
+    runtime::run(serve(path, loaded.value, inherited, &log)).map_err(fatal)?
 }
 
 fn load(path: &Path) -> Result<Loaded<Config>, ExitCode> {
@@ -69,7 +69,12 @@ fn load(path: &Path) -> Result<Loaded<Config>, ExitCode> {
     })
 }
 
-async fn serve(path: &Path, config: Config, inherited: Inherited) -> Result<ExitCode, ExitCode> {
+async fn serve(
+    path: &Path,
+    config: Config,
+    inherited: Inherited,
+    log: &Log,
+) -> Result<ExitCode, ExitCode> {
     let mut signals = Signals::listen().map_err(fatal)?;
     let open_files = files::limit();
     files::check(open_files).map_err(fatal)?;
@@ -90,7 +95,7 @@ async fn serve(path: &Path, config: Config, inherited: Inherited) -> Result<Exit
     }
     let mut reloader = Reloader::new(path, &pool).await;
     notify::ready();
-    until_stop(&mut signals, &mut reloader, &mut pool).await;
+    until_stop(&mut signals, &mut reloader, &mut pool, log).await;
     notify::stopping();
     tracing::info!("stopping: running exchanges may finish; another signal ends them");
     tokio::select! {
@@ -101,14 +106,16 @@ async fn serve(path: &Path, config: Config, inherited: Inherited) -> Result<Exit
 }
 
 /// Takes in what changes, until it is time to stop.
-async fn until_stop(signals: &mut Signals, reloader: &mut Reloader, pool: &mut Pool) {
+async fn until_stop(signals: &mut Signals, reloader: &mut Reloader, pool: &mut Pool, log: &Log) {
     loop {
         tokio::select! {
             signal = signals.next() => match signal {
                 Signal::Stop => return,
                 Signal::Reload => {
                     notify::reloading();
-                    reloader.reload(pool).await;
+                    if let Some(observability) = reloader.reload(pool).await {
+                        log.set_level(observability.log_level);
+                    }
                     notify::ready();
                 }
             },

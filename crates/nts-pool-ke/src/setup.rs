@@ -11,9 +11,10 @@ use nts_service::telemetry::metrics::{Gauge, Registry};
 use nts_service::tls::{self, ClientCertificates, LiveIdentity};
 use rustls::{ClientConfig, ServerConfig};
 
+use crate::certificates::CertificateEnds;
 use crate::config::{Config, SourceConfig};
 use crate::keepers::Keepers;
-use crate::metrics::{CertificateEnds, Metrics};
+use crate::metrics::Metrics;
 use crate::selection::RosterError;
 use crate::server::Front;
 use crate::sources::{Present, Rules, Sources};
@@ -26,6 +27,8 @@ pub(crate) struct Setup {
     pub(crate) front: Arc<ArcSwap<Front>>,
     /// The sources that are in use now.
     pub(crate) sources: Arc<Present>,
+    /// How long certificates are still good.
+    pub(crate) certificates: CertificateEnds,
     /// The configuration in effect, without the list of sources: they have it.
     config: Config,
     /// What users see of TLS, and the certificate in it.
@@ -33,7 +36,6 @@ pub(crate) struct Setup {
     identity: LiveIdentity,
     keepers: Keepers,
     metrics: Arc<Metrics>,
-    certificates: CertificateEnds,
     geo_loaded: Gauge,
     /// What certificates are checked by.
     clock: Arc<dyn WallClock>,
@@ -74,12 +76,12 @@ impl Setup {
         let setup = Self {
             front: Arc::new(ArcSwap::from_pointee(front)),
             sources,
+            certificates: CertificateEnds::new(&config.tls, registry, Arc::clone(&clock)),
             config,
             tls,
             identity,
             keepers,
             metrics,
-            certificates: CertificateEnds::new(registry, Arc::clone(&clock)),
             geo_loaded,
             clock,
         };
@@ -94,6 +96,11 @@ impl Setup {
         let list = sources.all().iter().map(|it| it.config().clone());
         config.sources.sources = list.collect();
         config
+    }
+
+    /// The configuration in effect, without the list of sources.
+    pub(crate) fn rest_of_config(&self) -> &Config {
+        &self.config
     }
 
     /// Replaces all of it by what `config` says.

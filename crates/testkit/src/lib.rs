@@ -11,6 +11,7 @@ pub mod child_pool;
 pub mod deadline;
 pub mod diagnosis;
 pub mod faulty_source;
+pub mod file_pool;
 pub mod lab;
 pub mod log;
 pub mod places;

@@ -82,7 +82,7 @@ impl Reloader {
         let loaded = match Config::load(&self.file) {
             Ok(loaded) => loaded,
             Err(problems) => {
-                self.tally.refused(Part::Config, problems.into_vec());
+                self.tally.refused(Part::Config, &problems.into_vec());
                 self.failed.insert(Part::Config);
                 return None;
             }
@@ -92,7 +92,7 @@ impl Reloader {
         self.tally.forget();
         let mut warnings = loaded.warnings.into_vec();
         if let Some(problems) = keep_geo(&mut config, &former, &mut warnings) {
-            self.tally.refused(Part::Geo, problems);
+            self.tally.refused(Part::Geo, &problems);
             self.failed.insert(Part::Geo);
         }
         self.tally.warn(warnings);
@@ -118,8 +118,9 @@ impl Reloader {
     pub async fn take_in(&mut self, due: Due, pool: &mut Pool) {
         let former = pool.config();
         let mut config = former.clone();
-        let mut parts = part::affected(&former, &due.changed);
-        parts.extend(self.failed.iter().filter(|part| **part != Part::Config));
+        let changed = part::affected(&former, &due.changed);
+        let failed = self.failed.iter().filter(|part| **part != Part::Config);
+        let parts: BTreeSet<_> = changed.iter().chain(failed).copied().collect();
         let mut good = BTreeSet::new();
         for part in parts {
             match self.load(part, &mut config, &former) {
@@ -129,7 +130,10 @@ impl Reloader {
                     good.insert(part);
                 }
                 Err(problems) => {
-                    self.tally.refused(part, problems);
+                    match changed.contains(&part) {
+                        true => self.tally.refused(part, &problems),
+                        false => self.tally.refused_again(part, &problems),
+                    }
                     self.failed.insert(part);
                 }
             }
@@ -167,7 +171,7 @@ impl Reloader {
         if let Err(error) = pool.reload(config) {
             let place = nts_service::config::Place::file(&self.file);
             let problem = Problem::error(place, error.to_string());
-            self.tally.refused(Part::Sources, vec![problem]);
+            self.tally.refused(Part::Sources, &[problem]);
             return false;
         }
         self.watch.watch_instead(files).await;

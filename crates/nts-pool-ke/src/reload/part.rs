@@ -51,7 +51,8 @@ impl Part {
     /// Loads this part anew into `config`, from the files that it names; false after the problem
     /// was reported. The whole configuration is no part that its own text could name.
     pub(super) fn load(self, config: &mut Config, problems: &Problems) -> bool {
-        self.loaded(config, problems).is_some()
+        // A list is also given when some of its entries are no good.
+        self.loaded(config, problems).is_some() && !problems.has_errors()
     }
 
     fn loaded(self, config: &mut Config, problems: &Problems) -> Option<()> {

@@ -32,12 +32,17 @@ impl Tally {
         }
     }
 
-    /// A part was not taken in because of `problems`. The same again is neither counted nor said.
-    pub(super) fn refused(&mut self, part: Part, problems: Vec<Problem>) {
-        let cause = cause(&problems);
-        if self.said.get(&part) == Some(&cause) && part != Part::Config {
-            return;
+    /// The attempt to take in a part again failed too. The same as before is neither counted nor
+    /// said.
+    pub(super) fn refused_again(&mut self, part: Part, problems: &[Problem]) {
+        if self.said.get(&part) != Some(&cause(problems)) {
+            self.refused(part, problems);
         }
+    }
+
+    /// A part was not taken in because of `problems`.
+    pub(super) fn refused(&mut self, part: Part, problems: &[Problem]) {
+        let cause = cause(problems);
         if let Some(failures) = self.failures.get(&part) {
             failures.increment();
         }
