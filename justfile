@@ -16,6 +16,15 @@ e2e:
 bench:
     cargo bench --package nts-pool-ke --bench pick
 
+# What an answer costs ntp-daemon beside chrony and ntpd-rs (see interop/bench-ntp --help), and how it
+# grows with its threads.
+bench-ntp:
+    cargo build --release --package ntp-daemon --package nts-bench && interop/bench-ntp
+
+# The server's handler alone, in memory.
+bench-handler:
+    cargo bench --package nts-proto --bench respond
+
 # What ten thousand silent connections cost a pool, and its users.
 bench-silent:
     cargo bench --package testkit --features unstable_nts-pool --bench ten_thousand
