@@ -5,16 +5,20 @@
 //! puts it first, GCM-SIV last); [`AeadKey`] knows these facts, so that nobody else has to.
 //! Nothing here allocates, and no nonce is chosen here.
 
+mod siv;
+
 use std::fmt;
 
+use aes::cipher::array::Array;
+use aes::cipher::consts::{U16, U32};
+use aes::{Aes128Enc, Aes256Enc};
 use aes_gcm_siv::Aes128GcmSiv;
-use aes_siv::KeyInit;
-use aes_siv::aead::AeadInOut;
-use aes_siv::aead::inout::InOutBuf;
-use aes_siv::siv::{Aes128Siv, Aes256Siv};
+use aes_gcm_siv::aead::inout::InOutBuf;
+use aes_gcm_siv::aead::{AeadInOut, KeyInit};
 use zeroize::{Zeroize, Zeroizing};
 
 use crate::code_points::AeadAlgorithm;
+use siv::Siv;
 
 /// Length in octets of the tag, the same for every algorithm here.
 pub const TAG_LENGTH: usize = 16;
@@ -39,24 +43,35 @@ pub enum InvalidAeadKey {
 #[error("authenticated encryption failed")]
 pub struct AeadError;
 
-/// A key with its algorithm. Wiped when dropped; `Debug` shows the algorithm only.
+/// A key with its algorithm, prepared for use. Wiped when dropped; `Debug` shows the algorithm only.
 pub struct AeadKey(Inner);
 
+#[allow(
+    clippy::large_enum_variant,
+    reason = "nothing is allocated to answer a packet, and such keys are few"
+)]
 enum Inner {
-    SivCmac256(Zeroizing<[u8; 32]>),
-    SivCmac512(Zeroizing<[u8; 64]>),
+    SivCmac256(Siv<Aes128Enc>),
+    SivCmac512(Siv<Aes256Enc>),
     GcmSiv128(Zeroizing<[u8; 16]>),
 }
 
+impl From<AeadError> for InvalidAeadKey {
+    fn from(AeadError: AeadError) -> Self {
+        Self::WrongLength
+    }
+}
+
 impl AeadKey {
-    /// Takes a copy of `key` for use with `algorithm`.
+    /// Prepares `key` for use with `algorithm`.
     ///
     /// # Errors
     /// [`InvalidAeadKey`] if the algorithm is not supported or the length is not its own.
+    #[inline]
     pub fn new(algorithm: AeadAlgorithm, key: &[u8]) -> Result<Self, InvalidAeadKey> {
         Ok(Self(match algorithm {
-            AeadAlgorithm::AesSivCmac256 => Inner::SivCmac256(copy_of(key)?),
-            AeadAlgorithm::AesSivCmac512 => Inner::SivCmac512(copy_of(key)?),
+            AeadAlgorithm::AesSivCmac256 => Inner::SivCmac256(Siv::new(key)?),
+            AeadAlgorithm::AesSivCmac512 => Inner::SivCmac512(Siv::new(key)?),
             AeadAlgorithm::Aes128GcmSiv => Inner::GcmSiv128(copy_of(key)?),
             other => return Err(InvalidAeadKey::UnsupportedAlgorithm(other)),
         }))
@@ -64,7 +79,11 @@ impl AeadKey {
 
     /// A key of AEAD_AES_SIV_CMAC_256, whose length is right by its type.
     pub(crate) fn siv_cmac_256(key: &[u8; 32]) -> Self {
-        Self(Inner::SivCmac256(Zeroizing::new(*key)))
+        let (mac, stream) = Array::<u8, U32>::cast_from_core(key).split_ref::<U16>();
+        Self(Inner::SivCmac256(Siv::of(
+            Aes128Enc::new(mac),
+            Aes128Enc::new(stream),
+        )))
     }
 
     /// Whether there can be a key for `algorithm`.
@@ -118,19 +137,21 @@ impl AeadKey {
     ) -> Result<(), AeadError> {
         self.check_nonce(nonce)?;
         let (tag_place, text) = self.split_mut(sealed)?;
-        let headers = [associated_data, nonce];
         let tag = match &self.0 {
-            Inner::SivCmac256(key) => Aes128Siv::new((&**key).into())
-                .encrypt_inout_detached(headers, InOutBuf::from(text)),
-            Inner::SivCmac512(key) => Aes256Siv::new((&**key).into())
-                .encrypt_inout_detached(headers, InOutBuf::from(text)),
-            Inner::GcmSiv128(key) => Aes128GcmSiv::new((&**key).into()).encrypt_inout_detached(
-                nonce.try_into().map_err(|_| AeadError)?,
-                associated_data,
-                InOutBuf::from(text),
-            ),
+            Inner::SivCmac256(key) => key.seal(&[associated_data, nonce], text),
+            Inner::SivCmac512(key) => key.seal(&[associated_data, nonce], text),
+            Inner::GcmSiv128(key) => {
+                Aes128GcmSiv::new((&**key).into())
+                    .encrypt_inout_detached(
+                        nonce.try_into().map_err(|_| AeadError)?,
+                        associated_data,
+                        InOutBuf::from(text),
+                    )
+                    .map_err(|_| AeadError)?
+                    .0
+            }
         };
-        tag_place.copy_from_slice(&tag.map_err(|_| AeadError)?);
+        tag_place.copy_from_slice(&tag);
         Ok(())
     }
 
@@ -162,24 +183,23 @@ impl AeadKey {
     ) -> Result<(), AeadError> {
         self.check_nonce(nonce)?;
         let (tag, ciphertext) = self.split(sealed)?;
-        let tag = tag.try_into().map_err(|_| AeadError)?;
-        let text = InOutBuf::new(ciphertext, plaintext).map_err(|_| AeadError)?;
-        let headers = [associated_data, nonce];
-        match &self.0 {
-            Inner::SivCmac256(key) => {
-                Aes128Siv::new((&**key).into()).decrypt_inout_detached(headers, text, tag)
-            }
-            Inner::SivCmac512(key) => {
-                Aes256Siv::new((&**key).into()).decrypt_inout_detached(headers, text, tag)
-            }
-            Inner::GcmSiv128(key) => Aes128GcmSiv::new((&**key).into()).decrypt_inout_detached(
-                nonce.try_into().map_err(|_| AeadError)?,
-                associated_data,
-                text,
-                tag,
-            ),
+        let tag: &[u8; TAG_LENGTH] = tag.try_into().map_err(|_| AeadError)?;
+        if ciphertext.len() != plaintext.len() {
+            return Err(AeadError);
         }
-        .map_err(|_| AeadError)
+        plaintext.copy_from_slice(ciphertext);
+        match &self.0 {
+            Inner::SivCmac256(key) => key.open(&[associated_data, nonce], plaintext, tag),
+            Inner::SivCmac512(key) => key.open(&[associated_data, nonce], plaintext, tag),
+            Inner::GcmSiv128(key) => Aes128GcmSiv::new((&**key).into())
+                .decrypt_inout_detached(
+                    nonce.try_into().map_err(|_| AeadError)?,
+                    associated_data,
+                    InOutBuf::from(plaintext),
+                    tag.into(),
+                )
+                .map_err(|_| AeadError),
+        }
     }
 
     /// SIV takes a nonce of any length but none (RFC 5297 §6); GCM-SIV takes 12 octets.

@@ -11,6 +11,7 @@
 //! kept between runs, is the caller's business; [`storage`] gives the octets to keep.
 
 use std::fmt;
+use std::sync::Arc;
 
 use rand_core::CryptoRng;
 use zeroize::Zeroizing;
@@ -72,18 +73,33 @@ pub struct KeySet {
     stale_keys: usize,
 }
 
+/// One master key, prepared for use once; clones share it.
 #[derive(Clone)]
-struct MasterKey(Zeroizing<[u8; MASTER_KEY_LENGTH]>);
+struct MasterKey(Arc<Prepared>);
+
+struct Prepared {
+    octets: Zeroizing<[u8; MASTER_KEY_LENGTH]>,
+    aead: AeadKey,
+}
 
 impl MasterKey {
-    fn random(rng: &mut impl CryptoRng) -> Self {
-        let mut key = Zeroizing::new([0; MASTER_KEY_LENGTH]);
-        rng.fill_bytes(key.as_mut_slice());
-        Self(key)
+    fn new(octets: Zeroizing<[u8; MASTER_KEY_LENGTH]>) -> Self {
+        let aead = AeadKey::siv_cmac_256(&octets);
+        Self(Arc::new(Prepared { octets, aead }))
     }
 
-    fn aead_key(&self) -> AeadKey {
-        AeadKey::siv_cmac_256(&self.0)
+    fn random(rng: &mut impl CryptoRng) -> Self {
+        let mut octets = Zeroizing::new([0; MASTER_KEY_LENGTH]);
+        rng.fill_bytes(octets.as_mut_slice());
+        Self::new(octets)
+    }
+
+    fn octets(&self) -> &[u8; MASTER_KEY_LENGTH] {
+        &self.0.octets
+    }
+
+    fn aead(&self) -> &AeadKey {
+        &self.0.aead
     }
 }
 
@@ -159,7 +175,7 @@ impl KeySet {
         rng: &mut impl CryptoRng,
         cookie: &mut [u8],
     ) -> Result<(), AeadError> {
-        let key = self.keys.last().ok_or(AeadError)?.aead_key();
+        let key = self.keys.last().ok_or(AeadError)?.aead();
         let (id, rest) = cookie.split_first_chunk_mut().ok_or(AeadError)?;
         *id = self.newest.to_be_bytes();
         let (nonce, sealed) = rest
@@ -182,7 +198,7 @@ impl KeySet {
         let length = sealed.len().checked_sub(TAG_LENGTH).ok_or(OpenError)?;
         let mut octets = Zeroizing::new([0; MAX_CONTENTS_LENGTH]);
         let plaintext = octets.get_mut(..length).ok_or(OpenError)?;
-        key.aead_key()
+        key.aead()
             .open(nonce, &[], sealed, plaintext)
             .map_err(|_| OpenError)?;
         Contents::from_octets(octets, length).ok_or(OpenError)

@@ -46,7 +46,7 @@ pub fn encode(keys: &KeySet, created: u64) -> Zeroizing<Vec<u8>> {
     let count = u32::try_from(keys.keys.len()).unwrap_or(u32::MAX);
     octets.extend_from_slice(&count.to_be_bytes());
     for key in &keys.keys {
-        octets.extend_from_slice(key.0.as_slice());
+        octets.extend_from_slice(key.octets());
     }
     // Sealing can fail only for lengths that do not occur here.
     let sum = keys
@@ -84,7 +84,7 @@ pub fn decode(octets: &[u8], stale_keys: usize) -> Result<(KeySet, u64), Storage
     let keys: Vec<_> = stored
         .iter()
         .skip(stored.len() - kept)
-        .map(|key| MasterKey(Zeroizing::new(*key)))
+        .map(|key| MasterKey::new(Zeroizing::new(*key)))
         .collect();
     let newest_key = keys.last().ok_or(StorageError::WrongLength)?;
     let summed = octets
@@ -112,7 +112,7 @@ fn take<const N: usize>(
 
 fn checksum(newest: &MasterKey, octets: &[u8]) -> Result<[u8; TAG_LENGTH], AeadError> {
     let mut tag = [0; TAG_LENGTH];
-    newest.aead_key().seal_in_place(&NONCE, octets, &mut tag)?;
+    newest.aead().seal_in_place(&NONCE, octets, &mut tag)?;
     Ok(tag)
 }
 

@@ -128,7 +128,7 @@ fn forge(keys: &KeySet, plaintext: &[u8]) -> Vec<u8> {
     keys.keys
         .last()
         .unwrap()
-        .aead_key()
+        .aead()
         .seal_in_place(&[9; 16], b"", &mut sealed)
         .unwrap();
     cookie.extend(sealed);

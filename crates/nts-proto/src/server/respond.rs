@@ -117,10 +117,9 @@ struct NtsFields<'a> {
     authenticator: Authenticator<'a>,
 }
 
-/// A request that verified: the keys to answer with, and how many cookies it asks for.
+/// A request that verified: what its cookie held, and how many cookies it asks for.
 struct Session {
     contents: Contents,
-    s2c: AeadKey,
     cookies: usize,
 }
 
@@ -144,10 +143,7 @@ impl<'a> NtsFields<'a> {
         let Ok(contents) = responder.keys.open_contents(self.cookie) else {
             return Ok(None);
         };
-        let (Ok(c2s), Ok(s2c)) = (
-            AeadKey::new(contents.algorithm, contents.c2s()),
-            AeadKey::new(contents.algorithm, contents.s2c()),
-        ) else {
+        let Ok(c2s) = AeadKey::new(contents.algorithm, contents.c2s()) else {
             return Ok(None);
         };
         if !self.authenticator.has_room_for_nonce(&c2s) {
@@ -162,7 +158,6 @@ impl<'a> NtsFields<'a> {
         let placeholders = self.clear_placeholders(packet) + self.hidden_placeholders(plaintext)?;
         Ok(Some(Session {
             contents,
-            s2c,
             cookies: MAX_COOKIES.min(1 + placeholders),
         }))
     }
@@ -234,15 +229,18 @@ impl Reply<'_> {
         let mut writer = PacketWriter::new(out)?;
         writer.put_field(ExtensionFieldType::UniqueIdentifier, nts.identifier)?;
 
+        // What a cookie holds is checked, so its keys fit their algorithm.
+        let s2c = AeadKey::new(session.contents.algorithm, session.contents.s2c())
+            .map_err(|_| DropReason::BadNts)?;
         let cookie_length = session.contents.cookie_length();
-        let room = writer.room().saturating_sub(field_length(&session.s2c, 0));
+        let room = writer.room().saturating_sub(field_length(&s2c, 0));
         let cookies = session
             .cookies
             .min(room / (FIELD_HEADER_LENGTH + cookie_length));
         if cookies == 0 {
             return Err(DropReason::NoRoom);
         }
-        let sealing = Sealing::begin(&mut writer, &session.s2c, rng)?;
+        let sealing = Sealing::begin(&mut writer, &s2c, rng)?;
         for _ in 0..cookies {
             writer.put_field_header(ExtensionFieldType::NtsCookie, cookie_length)?;
             let cookie = writer.claim(cookie_length)?;
@@ -253,7 +251,7 @@ impl Reply<'_> {
         }
         // The time of departure is taken last, but before the seal that covers it.
         writer.set_header(&self.header(kind, transmit));
-        sealing.finish(&mut writer, &session.s2c)?;
+        sealing.finish(&mut writer, &s2c)?;
         Ok(Outcome::Reply {
             length: writer.len(),
             kind,
