@@ -33,6 +33,10 @@ bench-silent:
 simulate:
     cargo run --release --package testkit --bin pool-simulation
 
+# How well the clock is kept, in virtual time: the table of docs/clock.md.
+simulate-clock seeds="20":
+    cargo run --release --package testkit --bin clock-simulation {{ seeds }}
+
 # Every fuzz target for a minute (see fuzz/README.md).
 fuzz:
     fuzz/run

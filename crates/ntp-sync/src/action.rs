@@ -72,7 +72,7 @@ pub enum Report {
         /// s
         by: f64,
     },
-    /// A source's clock jumped against ours.
+    /// A source's clock jumped against ours, by more than `step-threshold`.
     SourceJumped {
         /// The source.
         source: SourceId,

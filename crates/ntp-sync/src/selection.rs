@@ -56,8 +56,13 @@ impl Agreement {
         Self { agreeing, chosen }
     }
 
-    /// Whether so many sources may be believed: at least `minimum`, and more than half of all.
-    pub fn is_consensus(&self, minimum: usize) -> bool {
-        self.agreeing >= minimum.max(1) && 2 * self.agreeing > self.chosen.len()
+    /// Whether so many sources may be believed: at least `minimum`, and more than half of all,
+    /// with those that have no interval yet (`undecided`).
+    pub fn is_consensus(&self, minimum: usize, undecided: usize) -> bool {
+        let all = self.chosen.len() + undecided;
+        self.agreeing >= minimum.max(1) && 2 * self.agreeing > all
     }
 }
+
+#[cfg(test)]
+mod tests;

@@ -21,6 +21,9 @@ pub(crate) struct Correction {
     pub(crate) frequency_change: f64,
 }
 
+/// Standard deviations that an offset must have to be stepped away while the clock runs.
+const STEP_CERTAINTY: f64 = 4.0;
+
 /// A slew in progress.
 #[derive(Debug, Clone, Copy, PartialEq)]
 struct Slew {
@@ -110,7 +113,8 @@ impl Steering {
         let slew = self.slew.map_or(0.0, |slew| slew.frequency);
         let frequency = (1.0 + estimate.frequency) * (1.0 + slew) - 1.0;
         let correction = offset_to_correct(estimate, algorithm);
-        let step = correction.filter(|it| self.is_to_be_stepped(*it, now, algorithm));
+        let step = correction
+            .filter(|it| self.is_to_be_stepped(*it, estimate.deviation(), now, algorithm));
         if let Some(step) = step {
             self.check_step(step, config)?;
             self.note_step(step);
@@ -149,10 +153,21 @@ impl Steering {
         change(old, self.clock_frequency())
     }
 
-    /// Whether this offset has called for a step for long enough; at the start, at once.
-    /// [`Panic`] as for [`Steering::correct`].
-    fn is_to_be_stepped(&mut self, offset: f64, now: MonotonicTime, algorithm: &Algorithm) -> bool {
-        if offset.abs() <= algorithm.step_threshold {
+    /// Whether this offset is so great that the clock is to be stepped; a running clock only if
+    /// it is beyond doubt, and for some time.
+    fn is_to_be_stepped(
+        &mut self,
+        offset: f64,
+        deviation: f64,
+        now: MonotonicTime,
+        algorithm: &Algorithm,
+    ) -> bool {
+        let doubt = if self.started {
+            STEP_CERTAINTY * deviation
+        } else {
+            0.0
+        };
+        if offset.abs() <= algorithm.step_threshold.max(doubt) {
             self.step_wish = None;
             return false;
         }

@@ -109,6 +109,8 @@ pub struct Controller {
     /// Whether the sources agreed when it was looked at last.
     consensus: Option<bool>,
     reading: Option<Reading>,
+    /// When something else was found to have moved the clock.
+    moved: Option<MonotonicTime>,
     /// What the kernel was told about a leap second.
     leap: LeapIndicator,
     limit_reported: bool,
@@ -128,6 +130,7 @@ impl Controller {
             unsynchronized: Some(Unsynchronized::Starting),
             consensus: None,
             reading: None,
+            moved: None,
             leap: LeapIndicator::NoWarning,
             limit_reported: false,
             next_check: now + CHECK_INTERVAL,
@@ -166,13 +169,19 @@ impl Controller {
             return actions;
         }
         self.look_for_meddling(measurement, &mut actions);
+        if self.is_across_a_move(measurement) {
+            self.update(&mut actions);
+            return actions;
+        }
         let Some(source) = self.sources.get_mut(&id) else {
             return actions;
         };
         source.note_claims(measurement);
         let expected = source.filter.estimate(self.now).map_or(0.0, |it| it.offset);
-        if source.filter.add(measurement, &self.config.algorithm) == Absorbed::Jumped {
-            let by = measurement.offset.as_seconds_f64() - expected;
+        let algorithm = &self.config.algorithm;
+        let absorbed = source.filter.add(measurement, algorithm);
+        let by = measurement.offset.as_seconds_f64() - expected;
+        if absorbed == Absorbed::Jumped && by.abs() > algorithm.step_threshold {
             actions.push(Action::Report(Report::SourceJumped { source: id, by }));
         }
         self.update(&mut actions);
@@ -279,9 +288,19 @@ impl Controller {
         }
     }
 
+    /// Whether the exchange may have begun before something else moved the clock. If it moved
+    /// ahead in between, the delay holds the move.
+    fn is_across_a_move(&self, measurement: &Measurement) -> bool {
+        self.moved.is_some_and(|moved| {
+            let since = NtpDuration::from(measurement.monotonic.saturating_since(moved));
+            since <= measurement.delay
+        })
+    }
+
     /// The clock is not where it was: what was measured is worth nothing.
     fn start_anew(&mut self, by: f64, actions: &mut Vec<Action>) {
         actions.push(Action::Report(Report::ClockMoved { by }));
+        self.moved = Some(self.now);
         let change = self.steering.abandon();
         self.change_frequency(change, actions);
         let uncertainty = self.frequency_uncertainty();

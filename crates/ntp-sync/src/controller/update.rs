@@ -2,8 +2,8 @@
 
 use nts_proto::ntp::header::LeapIndicator;
 
-use super::source::Candidate;
-use super::{Controller, System};
+use super::source::{Candidate, Source};
+use super::{Controller, GREATEST_ROOT_DISTANCE, System};
 use crate::action::{Action, ClockStatus, Panic, Report};
 use crate::combine::Combined;
 use crate::leap;
@@ -63,7 +63,7 @@ impl Controller {
         let intervals: Vec<Interval> = candidates.iter().map(|it| it.interval).collect();
         let agreement = Agreement::of(&intervals);
         let needed = self.config.minimum_agreeing_sources;
-        let consensus = agreement.is_consensus(needed);
+        let consensus = agreement.is_consensus(needed, self.undecided());
         for (candidate, chosen) in candidates.iter().zip(&agreement.chosen) {
             let verdict = match (consensus, chosen) {
                 (false, _) => Verdict::NoConsensus,
@@ -81,6 +81,16 @@ impl Controller {
                 .map(|(candidate, _)| *candidate)
                 .collect()
         })
+    }
+
+    /// Sources that will have a vote in a moment. Only the first correction waits for them: it may
+    /// be a step, and should not be decided by those that happened to be asked first.
+    fn undecided(&self) -> usize {
+        if self.system.is_some() {
+            return 0;
+        }
+        let is_undecided = |source: &&Source| !source.has_started() && source.filter.gathered() > 0;
+        self.sources.values().filter(is_undecided).count()
     }
 
     /// Says it when sources begin or cease to agree; before all of them have started, nobody
@@ -184,14 +194,20 @@ impl Controller {
             root_delay,
         };
         self.system = Some(system);
+        let root_distance = system
+            .synchronized(self.now, self.precision())
+            .root_distance();
+        if root_distance > GREATEST_ROOT_DISTANCE {
+            self.lose_synchronization(Unsynchronized::RootDistance, actions);
+            return;
+        }
         if self.unsynchronized.take().is_some() {
             actions.push(Action::Report(Report::Synchronized));
         }
-        let synchronized = system.synchronized(self.now, self.precision());
         actions.push(Action::SetStatus(ClockStatus {
             synchronized: true,
             estimated_error: system.estimate.offset_deviation,
-            maximum_error: synchronized.root_distance(),
+            maximum_error: root_distance,
         }));
         self.tell_leap(actions);
     }

@@ -12,9 +12,9 @@ const RECENT: usize = 8;
 /// Delays of which the least is that of the empty path.
 const REMEMBERED: usize = 64;
 
-/// Part of the usual excess that is added to that of each measurement: the least delay seen is
-/// not that of an empty path either.
-const COMMON_EXCESS: f64 = 0.15;
+/// What the least of `n` delays exceeds that of the empty path by, in mean excesses times `√n`:
+/// the empty path is never seen, but the more measurements the nearer.
+const UNSEEN_EXCESS: f64 = 1.2;
 
 /// The least mean excess, s.
 const LEAST_EXCESS: f64 = 1e-7;
@@ -82,14 +82,8 @@ impl Delays {
 
     /// Variance of the error of an offset measured with this delay, s².
     pub(super) fn noise(&self, delay: f64) -> f64 {
-        let excess = (delay - self.least()).max(0.0) + COMMON_EXCESS * self.mean_excess();
-        excess.powi(2) / 12.0
-    }
-
-    /// The same for the first measurements, of which none can be trusted to have found the path
-    /// empty.
-    pub(super) fn start_noise(&self, delay: f64) -> f64 {
-        let excess = (delay - self.least()).max(0.0) + self.mean_excess();
+        let unseen = UNSEEN_EXCESS / (self.remembered.len().max(1) as f64).sqrt();
+        let excess = (delay - self.least()).max(0.0) + unseen * self.mean_excess();
         excess.powi(2) / 12.0
     }
 }

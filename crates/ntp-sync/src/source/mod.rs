@@ -33,6 +33,9 @@ const WANDER_BOUNDS: (f64, f64) = (1e-24, 1e-8);
 /// Standard deviations within which two impossible measurements tell of the same jump.
 const SAME_JUMP: f64 = 5.0;
 
+/// Measurements after which a jump is not part of the one before.
+const STEADY: u32 = 8;
+
 /// One measurement as the filter sees it.
 #[derive(Debug, Clone, Copy, PartialEq)]
 struct Sample {
@@ -88,6 +91,8 @@ struct Running {
     information: f64,
     /// How far off the measurement before was, if it was held back.
     doubt: Option<f64>,
+    /// Measurements taken in since the start or the last jump.
+    steady: u32,
 }
 
 #[derive(Debug, Clone)]
@@ -179,7 +184,7 @@ impl SourceFilter {
     /// The best straight line through the first measurements, given how uncertain the frequency
     /// is: the filter's own equations, from the first one on.
     fn start(&self, samples: &[Sample]) -> Option<Running> {
-        let noise = |sample: &Sample| self.delays.start_noise(sample.delay).max(sample.floor);
+        let noise = |sample: &Sample| self.delays.noise(sample.delay).max(sample.floor);
         let (first, others) = samples.split_first()?;
         let frequency = self.frequency_uncertainty.powi(2);
         let mut running = Running {
@@ -192,6 +197,7 @@ impl SourceFilter {
             absorbed: first.at,
             information: 1.0 / noise(first),
             doubt: None,
+            steady: 0,
         };
         for sample in others {
             running.advance(sample.at, self.wander);
@@ -211,16 +217,16 @@ impl SourceFilter {
         }
         let noise = self.delays.noise(sample.delay).max(sample.floor);
         let observation = running.estimate.judge(sample.offset, noise);
+        self.learn_wander(observation, algorithm);
         let absorbed = if observation.probability <= algorithm.poll_interval_step_threshold {
             self.poll_wish = self.limits.min();
             self.poll_score.reset();
-            running.doubt_or_jump(&sample, noise, self.frequency_uncertainty)
+            running.doubt_or_jump(&sample, noise, algorithm.initial_frequency_uncertainty)
         } else {
             let elapsed = sample.at.saturating_since(running.absorbed).as_secs_f64();
             let known = running.estimate.covariance.offset;
             running.observe(&sample, noise);
             let typical_weight = known / (known + 1.0 / running.information);
-            self.learn_wander(observation, algorithm);
             self.choose_poll(typical_weight, elapsed, algorithm);
             Absorbed::Used
         };
@@ -352,10 +358,12 @@ impl Running {
         self.absorbed = sample.at;
         self.information += (1.0 / noise - self.information) * INFORMATION_GAIN;
         self.doubt = None;
+        self.steady = self.steady.saturating_add(1);
     }
 
     /// Holds a measurement back that cannot be, or believes it if it is the second one. If both
-    /// tell of the same jump the frequency is what it was; else nothing is known about it.
+    /// tell of the same jump, and the last one was long ago, the frequency is what it was; else
+    /// nothing is known about it.
     fn doubt_or_jump(&mut self, sample: &Sample, noise: f64, uncertainty: f64) -> Absorbed {
         let innovation = sample.offset - self.estimate.offset;
         let Some(before) = self.doubt.replace(innovation) else {
@@ -364,7 +372,8 @@ impl Running {
         self.doubt = None;
         let known = self.estimate.covariance;
         let spread = (2.0 * noise + known.offset).sqrt();
-        let frequency = if (innovation - before).abs() <= SAME_JUMP * spread {
+        let is_same = (innovation - before).abs() <= SAME_JUMP * spread;
+        let frequency = if is_same && self.steady >= STEADY {
             known.frequency
         } else {
             known.frequency.max(uncertainty.powi(2))
@@ -372,6 +381,7 @@ impl Running {
         self.estimate.offset = sample.offset;
         self.estimate.covariance = Covariance::diagonal(noise, frequency);
         self.absorbed = sample.at;
+        self.steady = 0;
         Absorbed::Jumped
     }
 }

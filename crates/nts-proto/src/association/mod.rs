@@ -291,9 +291,13 @@ impl Association {
     }
 
     /// The poll interval that the clock discipline wishes, log2 of seconds; taken into the limits
-    /// and never below what the source demands.
+    /// and never below what the source demands. If it is shorter than before, the next poll comes
+    /// sooner too (RFC 5905 §13).
     pub fn set_desired_poll(&mut self, poll: i8) {
         self.poller.set_desired(poll);
+        if let Some(last) = self.last_poll {
+            self.next_poll = self.next_poll.min(last + self.poller.longest_interval());
+        }
     }
 
     /// How the association stands.

@@ -142,6 +142,11 @@ impl Poller {
         interval.mul_f64(1.01 + 0.04 * unit)
     }
 
+    /// The longest that [`Poller::interval`] may give now.
+    pub(super) fn longest_interval(&self) -> Duration {
+        self.regular_interval().mul_f64(1.05)
+    }
+
     /// The interval without jitter and burst.
     pub(super) fn regular_interval(&self) -> Duration {
         Duration::from_secs(1 << self.exponent())

@@ -43,6 +43,34 @@ fn the_disciplines_wish_is_followed_within_the_limits() {
 }
 
 #[test]
+fn a_shorter_wish_brings_the_next_poll_forward() {
+    let config = AssociationConfig {
+        burst: false,
+        initial_poll: 10,
+        ..AssociationConfig::default()
+    };
+    let mut lab = Lab::with(config, None);
+    measurement(lab.exchange());
+    let wait = |lab: &Lab| {
+        let next = lab.association.next_timer().unwrap();
+        next.saturating_since(lab.now).as_secs()
+    };
+    lab.association.set_desired_poll(10);
+    assert!((1024..=1076).contains(&wait(&lab)), "{}", wait(&lab));
+    lab.association.set_desired_poll(4);
+    assert_eq!(wait(&lab), 16);
+    lab.association.set_desired_poll(10);
+    assert_eq!(wait(&lab), 16, "a longer wish counts from the next poll on");
+    // What the source demands stands above the wish.
+    let request = lab.request();
+    let _ = lab.deliver(&forged_kiss(&request, KissCode::Rate));
+    let slowed = wait(&lab);
+    lab.association.set_desired_poll(0);
+    assert!(lab.association.status().poll > 4);
+    assert!(wait(&lab) > 16 && wait(&lab) <= slowed, "{}", wait(&lab));
+}
+
+#[test]
 fn with_nts_the_interval_stays_below_the_life_of_cookies() {
     let config = AssociationConfig {
         poll_limits: PollLimits::new(4, 17).unwrap(),
