@@ -10,13 +10,13 @@ use std::time::Duration;
 use nts_proto::code_points::RecordType;
 use nts_proto::error::RequestError;
 use nts_proto::ke::keys::SessionKeys;
-use nts_proto::ke::message::REQUEST_LIMIT;
 use nts_proto::ke::negotiation::Negotiated;
 use nts_proto::ke::request::{KeyExchangeRequest, Request};
 use nts_proto::ke::response::KeyExchangeResponse;
 use nts_service::ke_stream::{self, ReadError};
 use nts_service::listener::{Connection, Lease};
 use nts_service::quick_ack::QuickAckStream;
+use nts_service::telemetry::client_address::ClientAddress;
 use nts_service::tls::{self, Alpn};
 use rustls::{ServerConfig, ServerConnection};
 use tokio::time::{Instant, timeout_at};
@@ -45,6 +45,12 @@ pub(crate) struct Front {
     pub(crate) handshake_timeout: Duration,
     /// How long its request may take after that.
     pub(crate) request_timeout: Duration,
+    /// The longest request, in octets.
+    pub(crate) max_request: usize,
+    /// How many denied names count.
+    pub(crate) max_denied: usize,
+    /// How much of users' addresses stands in the log.
+    pub(crate) log_client_address: ClientAddress,
     /// Where outcomes are recorded.
     pub(crate) metrics: Arc<Metrics>,
 }
@@ -52,7 +58,7 @@ pub(crate) struct Front {
 impl Front {
     /// Serves one user from accepting to good-bye.
     pub(crate) async fn serve(self: Arc<Self>, connection: Connection) {
-        let span = span(&connection);
+        let span = self.span(&connection);
         async {
             let budget = Budget::new(connection.lease.deadline(), self.timeout);
             let family = Family::of(connection.peer.ip());
@@ -141,14 +147,30 @@ impl Front {
     ) -> Result<KeyExchangeResponse, ExchangeError> {
         let begun = Instant::now();
         let until = budget.answer_by().min(begun + self.request_timeout);
-        let request = timeout_at(until, read_request(stream))
+        let mut request = timeout_at(until, read_request(stream, self.max_request))
             .await
             .map_err(|_| ExchangeError::RequestTimeout)??;
+        request.denied.truncate(self.max_denied);
         report.phases.request = Some(begun.elapsed());
         let session = stream.get_ref().1;
         let exporter = UserSession(session);
         let origin = self.origin(user, session);
         exchange::run(&request, exporter, origin, &self.sources, budget, report).await
+    }
+
+    /// What all log lines about one connection have in common: the name that the balancer gave it,
+    /// or a random one, and as much of the user's address as may be shown.
+    fn span(&self, connection: &Connection) -> Span {
+        let client = self.log_client_address.show(connection.peer.ip());
+        let client = client.map(tracing::field::display);
+        let named = connection.forwarded.as_ref();
+        match named.and_then(|it| it.unique_id.as_ref()) {
+            Some(id) => tracing::info_span!("exchange", xid = %id, client),
+            None => {
+                let xid = rand::random::<u64>();
+                tracing::info_span!("exchange", xid = %format_args!("{xid:016x}"), client)
+            }
+        }
     }
 
     fn origin(&self, user: User, session: &ServerConnection) -> Origin {
@@ -178,23 +200,11 @@ impl User {
     }
 }
 
-/// What all log lines about one connection have in common: the name that the balancer gave it, or
-/// a random one.
-fn span(connection: &Connection) -> Span {
-    let named = connection.forwarded.as_ref();
-    match named.and_then(|it| it.unique_id.as_ref()) {
-        Some(id) => tracing::info_span!("exchange", xid = %id),
-        None => {
-            let xid = rand::random::<u64>();
-            tracing::info_span!("exchange", xid = %format_args!("{xid:016x}"))
-        }
-    }
-}
-
 async fn read_request(
     stream: &mut TlsStream<QuickAckStream>,
+    limit: usize,
 ) -> Result<KeyExchangeRequest, ExchangeError> {
-    let message = ke_stream::read_message(stream, REQUEST_LIMIT)
+    let message = ke_stream::read_message(stream, limit)
         .await
         .map_err(|error| match error {
             ReadError::Malformed(error) => RequestError::from(error).into(),

@@ -194,6 +194,9 @@ fn front(
         timeout: budget,
         handshake_timeout: config.limits.handshake(budget),
         request_timeout: config.limits.request(budget),
+        max_request: config.limits.max_request,
+        max_denied: config.limits.max_denied,
+        log_client_address: config.observability.log_client_address,
         metrics,
     }
 }

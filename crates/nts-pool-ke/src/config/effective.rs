@@ -171,6 +171,8 @@ impl fmt::Display for ObservabilityConfig {
         writeln!(f, "[observability]")?;
         writeln!(f, "log-level = {}", quoted(self.log_level.name()))?;
         writeln!(f, "log-format = {}", quoted(format))?;
+        let client = self.log_client_address.name();
+        writeln!(f, "log-client-address = {}", quoted(client))?;
         match &self.metrics_exporter_listen {
             Some(address) => writeln!(f, "metrics-exporter-listen = {}", quoted(address)),
             None => writeln!(f, "# metrics-exporter-listen: off"),

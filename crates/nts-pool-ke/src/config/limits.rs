@@ -4,12 +4,13 @@ use std::fmt;
 use std::ops::RangeInclusive;
 use std::time::Duration;
 
+use nts_proto::ke::request::MAX_DENIED;
 use nts_service::config::Section;
 use nts_service::files;
 use nts_service::listener::{PrefixLimits, first_byte_limit};
 
 /// `[limits]`.
-#[derive(Clone, Debug, Default, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq)]
 pub struct LimitsConfig {
     /// Connections of users at the same time; if not given, what open files allow.
     pub max_connections: Option<usize>,
@@ -23,12 +24,32 @@ pub struct LimitsConfig {
     /// How long a request may take, from the end of the handshake on; if not given, as long as the
     /// exchange.
     pub request_timeout: Option<Duration>,
+    /// The longest request, in octets.
+    pub max_request: usize,
+    /// How many denied names of a request count; further ones are ignored.
+    pub max_denied: usize,
+}
+
+impl Default for LimitsConfig {
+    fn default() -> Self {
+        Self {
+            max_connections: None,
+            prefixes: PrefixLimits::default(),
+            first_byte_timeout: None,
+            handshake_timeout: None,
+            request_timeout: None,
+            max_request: *REQUEST.end(),
+            max_denied: MAX_DENIED,
+        }
+    }
 }
 
 /// What open files allow, but not more than this.
 const MOST_BY_DEFAULT: usize = 16_384;
 const CONNECTIONS: RangeInclusive<usize> = 1..=1_000_000;
 const PER_PREFIX: RangeInclusive<u32> = 1..=1_000_000;
+/// From what RFC 8915 §4 demands to what fits into one TLS record.
+const REQUEST: RangeInclusive<usize> = 1024..=16_384;
 const TIMEOUT: RangeInclusive<Duration> = Duration::from_millis(10)..=Duration::from_secs(60);
 
 impl LimitsConfig {
@@ -82,6 +103,8 @@ impl LimitsConfig {
         ] {
             writeln!(f, "{key} = {}", time.as_millis())?;
         }
+        writeln!(f, "max-request-bytes = {}", self.max_request)?;
+        writeln!(f, "max-denied = {}", self.max_denied)?;
         writeln!(f)
     }
 }
@@ -105,6 +128,8 @@ pub(super) fn read(section: &Section<'_>) -> LimitsConfig {
         first_byte_timeout: timeout(section, "first-byte-timeout-ms"),
         handshake_timeout: timeout(section, "handshake-timeout-ms"),
         request_timeout: timeout(section, "request-timeout-ms"),
+        max_request: section.number("max-request-bytes", *REQUEST.end(), REQUEST, "octets"),
+        max_denied: section.number("max-denied", MAX_DENIED, 0..=MAX_DENIED, "names"),
     }
 }
 

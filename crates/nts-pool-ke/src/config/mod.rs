@@ -23,6 +23,7 @@ use nts_service::config::{self, ListenAddress, Loaded, Problems, Section};
 use nts_service::drain::Drain;
 use nts_service::listener::Listen;
 use nts_service::proxy_protocol::{self, ProxyProtocol};
+use nts_service::telemetry::client_address::ClientAddress;
 use nts_service::telemetry::logging::{Format, Level};
 
 use crate::fleet::HealthPolicy;
@@ -77,6 +78,8 @@ pub struct ObservabilityConfig {
     pub log_level: Level,
     /// What a log line looks like.
     pub log_format: Format,
+    /// How much of a user's address stands in the log.
+    pub log_client_address: ClientAddress,
     /// Where metrics are served, if anywhere.
     pub metrics_exporter_listen: Option<SocketAddr>,
 }
@@ -145,6 +148,7 @@ fn read_observability(section: &Section<'_>) -> ObservabilityConfig {
     ObservabilityConfig {
         log_level: section.or("log-level", Level::default()),
         log_format: section.or("log-format", Format::default()),
+        log_client_address: section.or("log-client-address", ClientAddress::default()),
         metrics_exporter_listen: section
             .optional("metrics-exporter-listen")
             .map(ListenAddress::get),

@@ -190,6 +190,7 @@ drain-delay-ms = 10000
 [observability]
 log-level = "debug"
 log-format = "json"
+log-client-address = "prefix"
 metrics-exporter-listen = "127.0.0.1:9976"
 "#,
     );
@@ -253,6 +254,8 @@ exempt-prefixes = ["192.0.2.0/24", "2001:db8::/32"]
 first-byte-timeout-ms = 2000
 handshake-timeout-ms = 2500
 request-timeout-ms = 5000
+max-request-bytes = 16384
+max-denied = 32
 
 [proxy-protocol]
 mode = "required"
@@ -265,6 +268,7 @@ timeout-ms = 5000
 [observability]
 log-level = "debug"
 log-format = "json"
+log-client-address = "prefix"
 metrics-exporter-listen = "127.0.0.1:9976"
 "#
     );
