@@ -227,7 +227,8 @@ impl Daemon {
             Arc::clone(time_source.system()),
         )?;
         let keeping = (clock != Clock::None).then(|| tokio::spawn(Arc::clone(&keeper).run()));
-        let client = Client::spawn(&config.sources, &keeper);
+        let cookies = config.synchronization.cookie_storage_path.as_deref();
+        let client = Client::spawn_with(&config.sources, &keeper, cookies);
         let kept = keeping.as_ref().map(|_| &keeper);
         let observation = Self::observe(config, &time_source, kept, &client)?;
         Ok(Self {
@@ -312,7 +313,7 @@ impl Daemon {
     /// socket.
     async fn stop(self) {
         drop(self.observation);
-        drop(self.client);
+        self.client.stop().await;
         if let Some(keeping) = self.keeping {
             keeping.abort();
             self.keeper.stop();

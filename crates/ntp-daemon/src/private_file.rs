@@ -96,7 +96,22 @@ pub(crate) fn replace(path: &Path, octets: &[u8]) -> io::Result<()> {
         let _ = fs::remove_file(&temporary);
     }
     written?;
-    // The rename itself must reach the disk; some file systems cannot do that for a folder.
+    sync_folder(path);
+    Ok(())
+}
+
+/// Removes the file for good.
+///
+/// # Errors
+/// If it cannot be removed, or is not there.
+pub(crate) fn remove(path: &Path) -> io::Result<()> {
+    fs::remove_file(path)?;
+    sync_folder(path);
+    Ok(())
+}
+
+/// A change of names must reach the disk too; some file systems cannot do that for a folder.
+fn sync_folder(path: &Path) {
     if let Some(folder) = path.parent() {
         let folder = if folder.as_os_str().is_empty() {
             Path::new(".")
@@ -105,7 +120,6 @@ pub(crate) fn replace(path: &Path, octets: &[u8]) -> io::Result<()> {
         };
         let _ = File::open(folder).and_then(|folder| folder.sync_all());
     }
-    Ok(())
 }
 
 fn write_new(path: &Path, octets: &[u8]) -> io::Result<()> {

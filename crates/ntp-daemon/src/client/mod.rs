@@ -8,6 +8,7 @@
 
 mod board;
 mod connect;
+mod cookies;
 mod key_exchange;
 mod net;
 mod nursery;
@@ -17,15 +18,20 @@ mod spawner;
 #[cfg(test)]
 mod tests;
 
+use std::convert::Infallible;
 use std::fmt;
+use std::path::Path;
 use std::sync::Arc;
+use std::time::Duration;
 
+use tokio::sync::mpsc;
 use tokio::task::JoinSet;
 
 pub use board::Board;
 
 use crate::clock::Keeper;
 use crate::config::{SourceConfig, SourceMode};
+use cookies::CookieStore;
 use spawner::{Base, Common, KeyedSpawner, PlainSpawner};
 
 /// Number of a source, never used twice in one run of the daemon.
@@ -38,11 +44,17 @@ impl fmt::Display for SourceId {
     }
 }
 
+/// Time that tasks get to end.
+const END_LIMIT: Duration = Duration::from_millis(300);
+
 /// The running client. Dropping it stops all its tasks.
 #[derive(Debug)]
 pub struct Client {
     board: Arc<Board>,
-    _spawners: JoinSet<()>,
+    cookies: Option<Arc<CookieStore>>,
+    spawners: JoinSet<()>,
+    /// Ends when all tasks have ended, as each holds the other side.
+    ended: mpsc::Receiver<Infallible>,
 }
 
 impl Client {
@@ -50,8 +62,25 @@ impl Client {
     /// runtime.
     #[must_use]
     pub fn spawn(sources: &[SourceConfig], keeper: &Arc<Keeper>) -> Self {
+        Self::spawn_with(sources, keeper, None)
+    }
+
+    /// The same, beginning with the NTS cookies that the last run left in the file `cookies`.
+    #[must_use]
+    pub fn spawn_with(
+        sources: &[SourceConfig],
+        keeper: &Arc<Keeper>,
+        cookies: Option<&Path>,
+    ) -> Self {
         let board = Arc::new(Board::default());
-        let common = Arc::new(Common::new(Arc::clone(&board), Arc::clone(keeper)));
+        let cookies = cookies.map(|path| Arc::new(CookieStore::open(path)));
+        let (alive, ended) = mpsc::channel(1);
+        let common = Arc::new(Common::new(
+            Arc::clone(&board),
+            Arc::clone(keeper),
+            cookies.clone(),
+            alive,
+        ));
         let mut spawners = JoinSet::new();
         for (index, config) in sources.iter().enumerate() {
             let base = Base::new(Arc::clone(&common), index, config);
@@ -71,7 +100,26 @@ impl Client {
         }
         Self {
             board,
-            _spawners: spawners,
+            cookies,
+            spawners,
+            ended,
+        }
+    }
+
+    /// Ends all tasks, and keeps unused NTS cookies for the next run.
+    pub async fn stop(mut self) {
+        if let Some(cookies) = &self.cookies {
+            cookies.begin_to_leave();
+        }
+        self.spawners.shutdown().await;
+        if tokio::time::timeout(END_LIMIT, self.ended.recv())
+            .await
+            .is_err()
+        {
+            tracing::debug!("some sources have not ended in time");
+        }
+        if let Some(cookies) = &self.cookies {
+            cookies.save();
         }
     }
 

@@ -4,8 +4,10 @@
 //! What never happens here: a rule of the protocol (they are in `nts_proto::association`), a key
 //! exchange, or a decision about the clock.
 
+use std::convert::Infallible;
 use std::io;
 use std::net::{IpAddr, SocketAddr};
+use std::sync::Arc;
 use std::time::Duration;
 
 use nix::sys::socket::SockaddrStorage;
@@ -20,6 +22,7 @@ use tokio::time::Instant;
 
 use super::SourceId;
 use super::board::Place;
+use super::cookies::{CookieStore, Kept};
 use super::net::{ExchangeSocket, is_offline};
 use super::row::{Facts, Row};
 use super::spawner::LossReason;
@@ -56,11 +59,37 @@ pub(super) struct Source {
     pub(super) place: Place,
     /// Takes what is measured to the keeper of the clock.
     pub(super) slot: SourceSlot,
+    /// Where its session goes when the daemon stops.
+    pub(super) keep: Option<Keep>,
+    /// Held as long as the task runs.
+    #[expect(dead_code, reason = "others see it go")]
+    pub(super) alive: mpsc::Sender<Infallible>,
     pub(super) timebase: Timebase,
     /// To the spawner.
     pub(super) events: mpsc::Sender<(SourceId, SourceEvent)>,
     /// New keys from the spawner.
     pub(super) keys: mpsc::Receiver<NtsSession>,
+}
+
+/// Where the session of a source goes when the daemon stops.
+pub(super) struct Keep {
+    pub(super) cookies: Arc<CookieStore>,
+    /// By what the next run knows the configured source.
+    pub(super) configured: String,
+}
+
+impl Drop for Source {
+    fn drop(&mut self) {
+        let Some(keep) = &self.keep else { return };
+        keep.cookies.leave(|| {
+            Some(Kept {
+                configured: keep.configured.clone(),
+                remote_name: self.facts.remote_name.parse().ok()?,
+                address: self.address,
+                session: self.association.take_session()?,
+            })
+        });
+    }
 }
 
 impl Source {

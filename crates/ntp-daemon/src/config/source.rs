@@ -62,6 +62,17 @@ pub enum SourceMode {
 }
 
 impl SourceMode {
+    /// The mode as the configuration file writes it.
+    #[must_use]
+    pub fn name(&self) -> &'static str {
+        match self {
+            Self::Server => Mode::Server.name(),
+            Self::Pool { .. } => Mode::Pool.name(),
+            Self::Nts { .. } => Mode::Nts.name(),
+            Self::NtsPool { .. } => Mode::NtsPool.name(),
+        }
+    }
+
     /// How many sources it can give.
     #[must_use]
     pub fn count(&self) -> usize {

@@ -39,7 +39,7 @@ pub use outcome::{
 };
 pub use poll::{InvalidPollLimits, PollLimits};
 pub use reach::ReachRegister;
-pub use session::{InvalidSession, NtsSession};
+pub use session::{InvalidSession, NtsSession, SessionParts};
 
 /// Cookies that a client holds and asks for (RFC 8915 §5.7).
 pub const MAX_COOKIES: usize = 8;
@@ -288,6 +288,15 @@ impl Association {
         if let Some(request) = &mut self.outstanding {
             request.stepped = true;
         }
+    }
+
+    /// Ends the association and gives what is left of its session: `None` without NTS, without an
+    /// unused cookie, or if the last polls do not show that the source still knows the keys.
+    pub fn take_session(&mut self) -> Option<NtsSession> {
+        let ended = std::mem::replace(&mut self.finished, true);
+        let nts = self.nts.take()?;
+        let good = !ended && nts.wish.is_none() && self.reach.is_reachable();
+        (good && nts.session.cookies.len() > 0).then_some(nts.session)
     }
 
     /// The poll interval that the clock discipline wishes, log2 of seconds; taken into the limits

@@ -28,6 +28,18 @@ pub struct NtsSession {
     pub(super) c2s: AeadKey,
     pub(super) s2c: AeadKey,
     pub(super) cookies: CookieJar,
+    keys: SessionKeys,
+}
+
+/// What a session consists of.
+#[derive(Debug)]
+pub struct SessionParts {
+    /// What the keys are for.
+    pub algorithm: AeadAlgorithm,
+    /// The key of each direction.
+    pub keys: SessionKeys,
+    /// Cookies that were never sent, oldest first.
+    pub cookies: Vec<Cookie>,
 }
 
 impl NtsSession {
@@ -55,7 +67,18 @@ impl NtsSession {
             c2s,
             s2c,
             cookies: jar,
+            keys: keys.second_set(),
         })
+    }
+
+    /// Takes it apart, to be kept until the next run of the program: [`NtsSession::new`] makes the
+    /// same session of it. Whoever keeps it must see to it that no cookie is used twice.
+    pub fn into_parts(self) -> SessionParts {
+        SessionParts {
+            algorithm: self.c2s.algorithm(),
+            keys: self.keys,
+            cookies: self.cookies.0.into(),
+        }
     }
 }
 

@@ -2,7 +2,7 @@
 //! (RFC 8915 §4.3, §5.1; RFC 8446 §7.5).
 //!
 //! This module names the label and the contexts; the TLS library that runs the exporter is the
-//! caller's. Keys are never cloned, never shown, and are wiped when dropped.
+//! caller's. Keys are never shown, and are wiped when dropped.
 
 use std::fmt;
 
@@ -107,6 +107,13 @@ impl SessionKeys {
     /// Length of each key in octets.
     pub fn key_length(&self) -> usize {
         self.octets.len() / 2
+    }
+
+    /// A second set, for what has to keep the keys beside their user.
+    pub(crate) fn second_set(&self) -> Self {
+        Self {
+            octets: self.octets.clone(),
+        }
     }
 
     /// Both keys in the order of the Fixed Key Request.

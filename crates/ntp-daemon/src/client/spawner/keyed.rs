@@ -170,6 +170,28 @@ impl KeyedPlan {
         Verdict::Start { replaces }
     }
 
+    /// Takes a source with the session of the last run, if a place is free and it is a different
+    /// one. If its keys turn out to be void that is nobody's fault, so it counts as proved.
+    pub(super) fn resume(
+        &mut self,
+        id: SourceId,
+        name: &NtpServerName,
+        address: SocketAddr,
+    ) -> bool {
+        let known = |held: &Held| held.name.same_host(name) || held.address == address;
+        if self.held.len() >= self.wanted || self.held.iter().any(known) {
+            return false;
+        }
+        self.held.push(Held {
+            id,
+            name: name.clone(),
+            address,
+            proved: true,
+            needs_keys: false,
+        });
+        true
+    }
+
     fn unwanted(
         &self,
         name: &NtpServerName,

@@ -39,6 +39,7 @@ impl KeyedSpawner {
 
     /// Runs for ever.
     pub(in crate::client) async fn run(mut self) {
+        self.resume();
         loop {
             let step = self.plan.next(self.base.now());
             self.base.report(self.plan.held(), step);
@@ -51,6 +52,20 @@ impl KeyedSpawner {
                         heard = self.base.nursery.hear() => self.handle(heard),
                     }
                 }
+            }
+        }
+    }
+
+    /// Goes on with the sessions that the last run left.
+    fn resume(&mut self) {
+        let Some(cookies) = self.base.common.cookies.clone() else {
+            return;
+        };
+        for kept in cookies.found(&self.base.kept_as) {
+            let id = self.base.common.new_id();
+            if self.plan.resume(id, &kept.remote_name, kept.address) {
+                let name = kept.remote_name.to_string();
+                self.base.start(id, name, kept.address, Some(kept.session));
             }
         }
     }

@@ -393,6 +393,27 @@ fn another_server_fills_a_free_place_before_it_replaces() {
 }
 
 #[test]
+fn sessions_of_the_last_run_take_the_places_if_they_are_different() {
+    let mut bench = Bench::new(KeyedPlan::pool(2));
+    let resume = |bench: &mut Bench, name: &str, host: u8| {
+        bench.next_id += 1;
+        let (id, name) = (SourceId(bench.next_id), name.parse().unwrap());
+        let address = SocketAddr::from(([192, 0, 2, host], 123));
+        bench.plan.resume(id, &name, address).then_some(id)
+    };
+    let first = resume(&mut bench, "a.test", 1).unwrap();
+    assert_eq!(resume(&mut bench, "A.test.", 2), None);
+    assert_eq!(resume(&mut bench, "b.test", 1), None);
+    assert!(resume(&mut bench, "b.test", 2).is_some());
+    assert_eq!(resume(&mut bench, "c.test", 3), None);
+    assert_eq!(bench.next(), Step::Rest);
+    // Void keys are nobody's fault: new ones are asked for at once, and nobody is denied.
+    bench.want_keys(first, KeyReason::NtsNak);
+    assert_eq!(bench.next(), Step::Try);
+    assert_eq!(bench.denied(), ["b.test"]);
+}
+
+#[test]
 fn an_only_server_that_refuses_is_asked_again_with_growing_waits() {
     let mut bench = Bench::new(KeyedPlan::single());
     let id = bench.start("a.test", 1);

@@ -13,6 +13,7 @@ mod plain;
 mod plain_run;
 
 use std::collections::HashMap;
+use std::convert::Infallible;
 use std::net::SocketAddr;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
@@ -22,13 +23,15 @@ use nts_proto::association::{Association, AssociationConfig, NtsSession, PollLim
 use nts_proto::ntp::header::ReferenceId;
 use nts_proto::time::MonotonicTime;
 use rand::RngExt;
+use tokio::sync::mpsc;
 use tokio::time::Instant;
 
 use super::SourceId;
 use super::board::Board;
+use super::cookies::CookieStore;
 use super::nursery::Nursery;
 use super::row::Facts;
-use super::source::Source;
+use super::source::{Keep, Source};
 use crate::clock::Keeper;
 use crate::clock::timebase::Timebase;
 use crate::config::SourceConfig;
@@ -81,16 +84,27 @@ impl LossReason {
 pub(super) struct Common {
     pub(super) board: Arc<Board>,
     pub(super) keeper: Arc<Keeper>,
+    /// Sessions of the last run, and for the next.
+    pub(super) cookies: Option<Arc<CookieStore>>,
+    /// Held by all tasks as long as they run.
+    alive: mpsc::Sender<Infallible>,
     pub(super) timebase: Timebase,
     next_id: AtomicU64,
 }
 
 impl Common {
-    pub(super) fn new(board: Arc<Board>, keeper: Arc<Keeper>) -> Self {
+    pub(super) fn new(
+        board: Arc<Board>,
+        keeper: Arc<Keeper>,
+        cookies: Option<Arc<CookieStore>>,
+        alive: mpsc::Sender<Infallible>,
+    ) -> Self {
         Self {
             board,
             timebase: keeper.timebase(),
             keeper,
+            cookies,
+            alive,
             next_id: AtomicU64::new(1),
         }
     }
@@ -109,6 +123,8 @@ pub(super) struct Base {
     index: usize,
     name: String,
     mode: SourceMode,
+    /// Mode and address, by which the next run knows the source.
+    kept_as: String,
     wanted: usize,
     association: AssociationConfig,
     nursery: Nursery,
@@ -123,6 +139,7 @@ impl Base {
         let limits = config.poll_interval_limits;
         Self {
             index,
+            kept_as: format!("{} {}", config.mode.name(), config.address),
             name: config.address.to_string(),
             mode: SourceMode::from(&config.mode),
             wanted: config.mode.count(),
@@ -183,6 +200,11 @@ impl Base {
             self.association.poll_limits,
             ReferenceId::from_address(address.ip()),
         );
+        let keep = self.common.cookies.as_ref().map(|cookies| Keep {
+            cookies: Arc::clone(cookies),
+            configured: self.kept_as.clone(),
+        });
+        let alive = self.common.alive.clone();
         self.nursery.start(id, |events, keys| Source {
             id,
             address,
@@ -190,6 +212,8 @@ impl Base {
             facts,
             place,
             slot,
+            keep,
+            alive,
             timebase,
             events,
             keys,

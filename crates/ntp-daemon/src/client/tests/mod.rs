@@ -214,6 +214,50 @@ async fn a_server_that_lost_its_cookie_keys_gets_a_new_key_exchange() {
     assert_eq!(rows[0].id, id, "the same source goes on with new keys");
 }
 
+/// A restart with the cookies of the run before; `between` happens while the daemon is away.
+async fn restart(between: impl FnOnce(&crate::time_source::TimeSource)) -> (usize, Vec<u8>) {
+    let pki = Pki::new();
+    let path = pki.path("cookies");
+    let source = Arc::new(time_source("127.0.0.2", ""));
+    let answer = Arc::clone(&source);
+    let server = ScriptedServer::start("127.0.0.1", &pki.issue("127.0.0.1"), move |_, _| {
+        Answer::source(&answer)
+    })
+    .await;
+    let mode = SourceMode::Nts { trust: trust(&pki) };
+    let sources = [source_config(server.address, mode)];
+    let first = support::spawn_with(&sources, &path);
+    wait_for(&first, |rows| {
+        authenticated(rows, 1) && rows[0].nts_cookies == Some(8)
+    })
+    .await;
+    first.stop().await;
+    let left = std::fs::read(&path).unwrap();
+    between(&source);
+    let second = support::spawn_with(&sources, &path);
+    wait_for(&second, |rows| authenticated(rows, 1)).await;
+    assert!(!path.exists(), "gone before it is used");
+    (server.count(), left)
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_restart_needs_no_key_exchange() {
+    let (exchanges, left) = restart(|_| {}).await;
+    assert_eq!(exchanges, 1);
+    // Eight cookies of 104 octets, two keys of 32.
+    assert!(left.len() > 8 * 104 + 2 * 32, "{}", left.len());
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn cookies_of_before_the_restart_that_are_void_bring_a_new_key_exchange() {
+    let forget = |source: &crate::time_source::TimeSource| {
+        for _ in 0..10 {
+            source.keys().rotate();
+        }
+    };
+    assert_eq!(restart(forget).await.0, 2);
+}
+
 /// Stands between a user and its source, and answers each request with a forged NAK before the
 /// genuine answer comes.
 async fn forger(

@@ -1,6 +1,7 @@
 //! Time sources in this process, and a key exchange server that says what a test wants.
 
 use std::net::SocketAddr;
+use std::path::Path;
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
@@ -47,6 +48,12 @@ pub(in crate::client) fn address(source: &TimeSource) -> SocketAddr {
 pub(in crate::client) fn spawn(sources: &[SourceConfig]) -> Client {
     let keeper = Keeper::of_own_clock(&SynchronizationConfig::default()).unwrap();
     Client::spawn(sources, &keeper)
+}
+
+/// The same with NTS cookies of the last run, and for the next, in a file.
+pub(in crate::client) fn spawn_with(sources: &[SourceConfig], cookies: &Path) -> Client {
+    let keeper = Keeper::of_own_clock(&SynchronizationConfig::default()).unwrap();
+    Client::spawn_with(sources, &keeper, Some(cookies))
 }
 
 /// A configured source with the shortest poll intervals.

@@ -328,3 +328,47 @@ fn debug_shows_neither_keys_nor_cookies() {
     assert!(text.contains("AeadKey(AesSivCmac256 (15), <redacted>)"));
     assert!(text.contains("Cookie(<104 octets redacted>)"));
 }
+
+/// Takes the session apart and makes it anew, as a restart of the program does.
+fn restarted(lab: &mut Lab) -> Association {
+    let parts = lab.association.take_session().unwrap().into_parts();
+    let session = NtsSession::new(parts.algorithm, &parts.keys, parts.cookies).unwrap();
+    Association::nts(AssociationConfig::default(), session, lab.now, lab.now)
+}
+
+#[test]
+fn what_is_left_of_a_session_is_good_after_a_restart_and_no_cookie_is_used_twice() {
+    let mut lab = Lab::nts();
+    let mut seen = HashSet::new();
+    for _ in 0..3 {
+        measurement(lab.exchange());
+        let request = lab.request();
+        let cookie = Packet::parse(&request).unwrap().cookie.only().unwrap();
+        assert!(seen.insert(cookie.to_vec()));
+        let held = lab.cookies();
+        lab.association = restarted(&mut lab);
+        assert_eq!(lab.cookies(), held);
+    }
+    measurement(lab.exchange());
+}
+
+#[test]
+fn a_session_that_may_be_void_is_not_kept() {
+    let kept = |lab: &mut Lab| lab.association.take_session().is_some();
+    assert!(!kept(&mut Lab::plain()));
+    let mut never_answered = Lab::nts();
+    assert!(!kept(&mut never_answered));
+    assert_eq!(never_answered.association.next_timer(), None);
+    let mut refused = Lab::nts();
+    measurement(refused.exchange());
+    refused.forget_server_keys();
+    let request = refused.request();
+    let nak = refused.answer_to(&request).unwrap();
+    let _ = refused.deliver(&nak);
+    let _ = refused.timer();
+    assert!(!kept(&mut refused));
+    let mut used_up = Lab::nts();
+    measurement(used_up.exchange());
+    used_up.lose(8);
+    assert!(!kept(&mut used_up));
+}
