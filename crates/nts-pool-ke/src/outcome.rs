@@ -16,6 +16,30 @@ pub(crate) struct Outcome {
     pub(crate) total: Duration,
     /// The user's address family; nothing else of his address is kept.
     pub(crate) family: Family,
+    /// Whose exchange it was.
+    pub(crate) kind: Kind,
+}
+
+/// Whose an exchange is.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Kind {
+    /// A user's.
+    User,
+    /// That of somebody who only wants to know whether the pool works.
+    Monitor,
+}
+
+impl Kind {
+    /// Both.
+    pub(crate) const ALL: [Self; 2] = [Self::User, Self::Monitor];
+
+    /// The name in metrics.
+    pub(crate) fn label(self) -> &'static str {
+        match self {
+            Self::User => "user",
+            Self::Monitor => "monitor",
+        }
+    }
 }
 
 impl Outcome {

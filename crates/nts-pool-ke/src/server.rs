@@ -7,6 +7,7 @@ use std::net::IpAddr;
 use std::sync::Arc;
 use std::time::Duration;
 
+use ipnet::IpNet;
 use nts_proto::code_points::RecordType;
 use nts_proto::error::RequestError;
 use nts_proto::ke::keys::SessionKeys;
@@ -27,7 +28,7 @@ use crate::budget::Budget;
 use crate::error::ExchangeError;
 use crate::exchange::{self, ExportKeys, Origin, Report};
 use crate::metrics::Metrics;
-use crate::outcome::Outcome;
+use crate::outcome::{Kind, Outcome};
 use crate::selection::{Family, Geo, HostLabel, Location};
 use crate::sources::Sources;
 
@@ -51,6 +52,8 @@ pub(crate) struct Front {
     pub(crate) max_denied: usize,
     /// How much of users' addresses stands in the log.
     pub(crate) log_client_address: ClientAddress,
+    /// Who connects from there is no user.
+    pub(crate) monitors: Vec<IpNet>,
     /// Where outcomes are recorded.
     pub(crate) metrics: Arc<Metrics>,
 }
@@ -61,7 +64,8 @@ impl Front {
         let span = self.span(&connection);
         async {
             let budget = Budget::new(connection.lease.deadline(), self.timeout);
-            let family = Family::of(connection.peer.ip());
+            let address = connection.peer.ip();
+            let (family, kind) = (Family::of(address), self.kind(address));
             let mut report = Report::default();
             let (result, stream) = self.converse(connection, budget, &mut report).await;
             self.metrics.record(&Outcome {
@@ -69,6 +73,7 @@ impl Front {
                 report,
                 total: budget.started().elapsed(),
                 family,
+                kind,
             });
             if let Some(stream) = stream {
                 ke_stream::close(stream).await;
@@ -76,6 +81,15 @@ impl Front {
         }
         .instrument(span)
         .await;
+    }
+
+    /// Whose exchange it is that comes from this address.
+    fn kind(&self, address: IpAddr) -> Kind {
+        let address = address.to_canonical();
+        match self.monitors.iter().any(|it| it.contains(&address)) {
+            true => Kind::Monitor,
+            false => Kind::User,
+        }
     }
 
     /// Everything up to the last octet of the answer. Gives the stream back to be closed, if

@@ -61,7 +61,7 @@ impl Setup {
         });
         let sources = Sources::new(list, &means, rules(&config))?;
         let sources = Arc::new(Present::new(sources));
-        let metrics = Arc::new(Metrics::new(registry.clone(), Arc::clone(&sources)));
+        let metrics = Arc::new(Metrics::new(registry, Arc::clone(&sources)));
         let present = sources.get();
         let mut keepers = Keepers::new(Arc::clone(&metrics));
         keepers.keep(&present);
@@ -197,6 +197,7 @@ fn front(
         max_request: config.limits.max_request,
         max_denied: config.limits.max_denied,
         log_client_address: config.observability.log_client_address,
+        monitors: config.observability.monitor_prefixes.clone(),
         metrics,
     }
 }

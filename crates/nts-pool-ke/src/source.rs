@@ -15,6 +15,7 @@ use nts_proto::ke::token::AuthenticationToken;
 use crate::config::{SourceConfig, UpstreamConfig};
 use crate::directory::Directory;
 use crate::fleet::{Blame, Event, SourceKey, State};
+use crate::metrics::Requests;
 use crate::names::TooManyNames;
 use crate::round_trip::RoundTrip;
 use crate::upstream::{
@@ -39,6 +40,8 @@ pub(crate) struct Source {
     pub(crate) slots: Slots,
     /// Where it may send users under the name policy `verified`.
     pub(crate) own_names: Arc<OwnNames>,
+    /// What became of requests to it.
+    pub(crate) requests: Arc<Requests>,
     memory: Arc<Memory>,
 }
 
@@ -71,6 +74,7 @@ impl Source {
             board: Arc::default(),
             idle: Arc::new(idle_pool(&means)),
             slots: Slots::new(concurrency(&config, &means)),
+            requests: Arc::default(),
             memory: Arc::default(),
             config,
             means,
@@ -86,6 +90,7 @@ impl Source {
         let same_means = Arc::ptr_eq(&self.means, &means);
         let mut renewed = Self::new(config, means, self.place.clone());
         renewed.board = Arc::clone(&self.board);
+        renewed.requests = Arc::clone(&self.requests);
         renewed.memory = Arc::clone(&self.memory);
         if self.concurrency() == renewed.concurrency() {
             renewed.slots = self.slots.clone();

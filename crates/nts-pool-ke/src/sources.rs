@@ -24,6 +24,8 @@ pub(crate) struct Sources {
     roll: Arc<Roll>,
     directory: Arc<Directory>,
     means: Arc<Means>,
+    serial: u64,
+    taken_in: Instant,
 }
 
 /// What a configuration says about all sources together.
@@ -61,7 +63,11 @@ impl Sources {
         rules: Rules,
     ) -> Result<Self, RosterError> {
         let directory = Arc::clone(&self.directory);
-        Self::enrolled(configs, &self.all, Arrival::Later, directory, means, rules)
+        let next = Self::enrolled(configs, &self.all, Arrival::Later, directory, means, rules)?;
+        Ok(Self {
+            serial: self.serial + 1,
+            ..next
+        })
     }
 
     fn enrolled(
@@ -105,6 +111,8 @@ impl Sources {
             roll,
             directory,
             means: Arc::clone(means),
+            serial: 1,
+            taken_in: Instant::now(),
         })
     }
 
@@ -136,6 +144,16 @@ impl Sources {
     /// How they are dealt with.
     pub(crate) fn means(&self) -> &Arc<Means> {
         &self.means
+    }
+
+    /// The how manieth list since the start this is.
+    pub(crate) fn serial(&self) -> u64 {
+        self.serial
+    }
+
+    /// When it was taken in.
+    pub(crate) fn taken_in(&self) -> Instant {
+        self.taken_in
     }
 
     /// How many of them are tried for one user.

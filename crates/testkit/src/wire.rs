@@ -180,6 +180,17 @@ impl RawClient {
             .expect("the server still listens");
     }
 
+    /// Sends octets and close_notify to a server that may hang up at any of them; what it says.
+    pub async fn say_all(mut self, octets: &[u8]) -> Transcript {
+        let say = async {
+            self.stream.write_all(octets).await?;
+            self.stream.shutdown().await
+        };
+        // What it said before it hung up is what counts.
+        let _ = within("send", say).await;
+        self.receive_all().await
+    }
+
     /// Says close_notify and goes on listening.
     ///
     /// # Panics

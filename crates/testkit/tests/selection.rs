@@ -259,7 +259,8 @@ async fn who_denies_everybody_may_be_sent_away() {
     assert_eq!(hex::encode(refused.octets), "80020002000280000000");
     assert_eq!(world.sources[0].seen().keys(), [[0; 0]; 0]);
     eventually("it to be counted", || {
-        let series = "nts_pool_ke_exchanges_total{outcome=\"no_source\",family=\"ipv4\"}";
+        let series =
+            "nts_pool_ke_exchanges_total{outcome=\"no_source\",family=\"ipv4\",kind=\"user\"}";
         (world.pool.metric(series) == 1).then_some(())
     })
     .await;

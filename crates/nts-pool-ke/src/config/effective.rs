@@ -173,6 +173,8 @@ impl fmt::Display for ObservabilityConfig {
         writeln!(f, "log-format = {}", quoted(format))?;
         let client = self.log_client_address.name();
         writeln!(f, "log-client-address = {}", quoted(client))?;
+        let monitors: Vec<_> = self.monitor_prefixes.iter().map(quoted).collect();
+        writeln!(f, "monitor-prefixes = [{}]", monitors.join(", "))?;
         match &self.metrics_exporter_listen {
             Some(address) => writeln!(f, "metrics-exporter-listen = {}", quoted(address)),
             None => writeln!(f, "# metrics-exporter-listen: off"),

@@ -123,7 +123,7 @@ pub(super) fn read(section: &Section<'_>) -> LimitsConfig {
             rate: number("prefix-rate", default.rate),
             burst: number("prefix-burst", default.burst),
             concurrency: number("prefix-concurrency", default.concurrency),
-            exempt: read_exempt(section).unwrap_or(default.exempt),
+            exempt: read_networks(section, "exempt-prefixes").unwrap_or(default.exempt),
         },
         first_byte_timeout: timeout(section, "first-byte-timeout-ms"),
         handshake_timeout: timeout(section, "handshake-timeout-ms"),
@@ -138,9 +138,12 @@ fn timeout(section: &Section<'_>, key: &'static str) -> Option<Duration> {
     section.has(key).then_some(time)
 }
 
-/// The networks, in place of the default ones.
-fn read_exempt<T: std::str::FromStr>(section: &Section<'_>) -> Option<Vec<T>> {
-    let texts = section.list::<String>("exempt-prefixes")?;
+/// The networks that a key lists; `None` if it is not there.
+pub(super) fn read_networks<T: std::str::FromStr>(
+    section: &Section<'_>,
+    key: &'static str,
+) -> Option<Vec<T>> {
+    let texts = section.list::<String>(key)?;
     let parse = |text: &nts_service::config::Located<String>| {
         let network = text.parse();
         if network.is_err() {

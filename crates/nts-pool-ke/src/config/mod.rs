@@ -7,6 +7,7 @@ mod effective;
 mod geo;
 mod health;
 mod limits;
+mod observability;
 mod selection;
 mod source;
 mod sources;
@@ -15,22 +16,20 @@ mod tests;
 mod tls;
 mod upstream;
 
-use std::net::SocketAddr;
 use std::path::Path;
 use std::time::Duration;
 
-use nts_service::config::{self, ListenAddress, Loaded, Problems, Section};
+use nts_service::config::{self, Loaded, Problems, Section};
 use nts_service::drain::Drain;
 use nts_service::listener::Listen;
 use nts_service::proxy_protocol::{self, ProxyProtocol};
-use nts_service::telemetry::client_address::ClientAddress;
-use nts_service::telemetry::logging::{Format, Level};
 
 use crate::fleet::HealthPolicy;
 use crate::selection::SelectionPolicy;
 
 pub use geo::GeoDatabase;
 pub use limits::LimitsConfig;
+pub use observability::ObservabilityConfig;
 pub use source::SourceConfig;
 pub(crate) use source::{DEFAULT_PORT, token_in};
 pub use sources::SourceList;
@@ -71,19 +70,6 @@ pub struct Config {
     pub observability: ObservabilityConfig,
 }
 
-/// `[observability]`.
-#[derive(Clone, Debug, Default, PartialEq, Eq)]
-pub struct ObservabilityConfig {
-    /// Least severe level that is logged.
-    pub log_level: Level,
-    /// What a log line looks like.
-    pub log_format: Format,
-    /// How much of a user's address stands in the log.
-    pub log_client_address: ClientAddress,
-    /// Where metrics are served, if anywhere.
-    pub metrics_exporter_listen: Option<SocketAddr>,
-}
-
 impl Config {
     /// Reads a configuration file and all files it names. Relative paths count from the working
     /// directory.
@@ -105,7 +91,7 @@ impl Config {
 
 fn read(root: &Section<'_>) -> Option<Config> {
     let observability = root.section("observability");
-    let observability = observability.map(|section| read_observability(&section));
+    let observability = observability.map(|section| observability::read(&section));
     let upstream = root.section("upstream");
     let upstream = upstream.map(|section| upstream::read(&section));
     let limits = root.section("limits");
@@ -142,15 +128,4 @@ fn read(root: &Section<'_>) -> Option<Config> {
         tls: tls?,
         observability: observability.unwrap_or_default(),
     })
-}
-
-fn read_observability(section: &Section<'_>) -> ObservabilityConfig {
-    ObservabilityConfig {
-        log_level: section.or("log-level", Level::default()),
-        log_format: section.or("log-format", Format::default()),
-        log_client_address: section.or("log-client-address", ClientAddress::default()),
-        metrics_exporter_listen: section
-            .optional("metrics-exporter-listen")
-            .map(ListenAddress::get),
-    }
 }

@@ -191,6 +191,7 @@ drain-delay-ms = 10000
 log-level = "debug"
 log-format = "json"
 log-client-address = "prefix"
+monitor-prefixes = ["2001:db8::/48"]
 metrics-exporter-listen = "127.0.0.1:9976"
 "#,
     );
@@ -269,6 +270,7 @@ timeout-ms = 5000
 log-level = "debug"
 log-format = "json"
 log-client-address = "prefix"
+monitor-prefixes = ["2001:db8::/48"]
 metrics-exporter-listen = "127.0.0.1:9976"
 "#
     );

@@ -86,7 +86,7 @@ impl Lab {
     }
 
     fn count(&self, outcome: &str) -> u64 {
-        let labels = [("outcome", outcome), ("family", "ipv4")];
+        let labels = [("outcome", outcome), ("family", "ipv4"), ("kind", "user")];
         let name = "nts_pool_ke_exchanges_total";
         self.pool.registry().counter(name, "", &labels).get()
     }
@@ -315,8 +315,8 @@ async fn the_metrics_page_has_every_outcome_from_the_start() {
     assert!(page.lines().any(|line| line.starts_with(expiry)), "{page}");
     let label = source.address.to_string();
     for line in [
-        "nts_pool_ke_exchanges_total{outcome=\"ok\",family=\"ipv4\"} 1".to_owned(),
-        "nts_pool_ke_exchanges_total{outcome=\"upstream_post_key\",family=\"ipv6\"} 0".to_owned(),
+        "nts_pool_ke_exchanges_total{outcome=\"ok\",family=\"ipv4\",kind=\"user\"} 1".to_owned(),
+        "nts_pool_ke_exchanges_total{outcome=\"upstream_post_key\",family=\"ipv6\",kind=\"monitor\"} 0".to_owned(),
         "nts_pool_ke_exchange_seconds_count{phase=\"total\"} 1".to_owned(),
         "nts_pool_ke_pick_total{tier=\"t2\",level=\"global\"} 1".to_owned(),
         "nts_pool_ke_pick_total{tier=\"t4\",level=\"country\"} 0".to_owned(),

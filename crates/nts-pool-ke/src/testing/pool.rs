@@ -47,7 +47,7 @@ impl TestPool {
 
     pub(crate) fn with_means(sources: Vec<SourceConfig>, means: &Arc<Means>) -> Self {
         let present = Arc::new(Present::new(untended(sources, means)));
-        let metrics = Arc::new(Metrics::new(Default::default(), Arc::clone(&present)));
+        let metrics = Arc::new(Metrics::new(&Default::default(), Arc::clone(&present)));
         let mut keepers = Keepers::new(metrics);
         let sources = present.get();
         keepers.keep(&sources);

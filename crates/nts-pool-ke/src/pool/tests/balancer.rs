@@ -33,6 +33,6 @@ async fn the_address_that_the_balancer_tells_counts() {
     let message = Message::decode(&reply, RESPONSE_LIMIT).unwrap();
     KeyExchangeResponse::parse(&message, &ordinary_request()).unwrap();
     let page = pool.registry().render();
-    let line = "nts_pool_ke_exchanges_total{outcome=\"ok\",family=\"ipv6\"} 1";
+    let line = "nts_pool_ke_exchanges_total{outcome=\"ok\",family=\"ipv6\",kind=\"user\"} 1";
     assert!(page.lines().any(|it| it == line), "{page}");
 }

@@ -237,7 +237,7 @@ async fn a_source_that_waits_for_its_first_check_is_checked_when_a_user_comes() 
     let kept = Arc::clone(&sources.all()[0]);
     let (_present, present) = watch::channel(Arc::clone(&kept));
     let all = Arc::new(crate::sources::Present::new(sources));
-    let metrics = Arc::new(Metrics::new(Default::default(), all));
+    let metrics = Arc::new(Metrics::new(&Default::default(), all));
     let keeper = tokio::spawn(keep(present, metrics));
     assert!(kept.board.known(Instant::now()).is_none());
     assert!(kept.board.learn().await.is_ok());

@@ -1,30 +1,31 @@
 //! What the pool counts (pool design §8). Labels are bounded: never an address of a user, an error
 //! text, a cookie or a token.
 
+mod requests;
+mod sources;
+
 use std::collections::BTreeMap;
 use std::sync::Arc;
 use std::time::Duration;
 
-use nts_service::telemetry::metrics::{Counter, Exposition, Histogram, Kind, Registry};
+use nts_service::telemetry::metrics::{Counter, Histogram, Registry};
 use nts_service::telemetry::throttle::Throttle;
-use tokio::time::Instant;
 
 use crate::error::ExchangeError;
 use crate::exchange::Phases;
-use crate::outcome::Outcome;
+use crate::outcome::{Kind, Outcome};
 use crate::selection::{Family, LevelKind, Tier};
 use crate::source::Source;
-use crate::sources::{Present, Sources};
-use crate::upstream::{Class, UpstreamError};
+use crate::sources::Present;
+use crate::upstream::UpstreamError;
 
-/// More sources than that have no series of their own.
-const MOST_SOURCES: usize = 2000;
 /// Log lines about failed exchanges, per reason and second.
 const LINES_PER_SECOND: u32 = 10;
 
+pub(crate) use requests::{RequestKind, Requests};
+
 /// All instruments of a pool.
 pub(crate) struct Metrics {
-    registry: Registry,
     outcomes: BTreeMap<&'static str, OutcomeInstruments>,
     phases: [Histogram; 5],
     picks: BTreeMap<(Tier, LevelKind), Counter>,
@@ -34,17 +35,17 @@ pub(crate) struct Metrics {
 
 /// What belongs to one outcome label.
 struct OutcomeInstruments {
-    ipv4: Counter,
-    ipv6: Counter,
+    /// By kind, then family.
+    counters: [[Counter; 2]; 2],
     throttle: Throttle,
 }
 
 impl Metrics {
     /// Instruments in `registry`, and gauges that look at `sources` when they are read.
-    pub(crate) fn new(registry: Registry, sources: Arc<Present>) -> Self {
+    pub(crate) fn new(registry: &Registry, sources: Arc<Present>) -> Self {
         let outcomes = std::iter::once(Outcome::OK).chain(ExchangeError::LABELS.iter().copied());
         let outcomes = outcomes
-            .map(|label| (label, OutcomeInstruments::new(&registry, label)))
+            .map(|label| (label, OutcomeInstruments::new(registry, label)))
             .collect();
         let phases = Phases::LABELS.map(|phase| {
             registry.histogram(
@@ -78,9 +79,8 @@ impl Metrics {
             "Sources replaced by another within an exchange, before keys were sent.",
             &[],
         );
-        registry.collect(move |page| show_sources(&sources.get(), page));
+        registry.collect(move |page| sources::show(&sources.get(), page));
         Self {
-            registry,
             outcomes,
             phases,
             picks,
@@ -93,9 +93,10 @@ impl Metrics {
     pub(crate) fn record(&self, outcome: &Outcome) {
         let instruments = self.outcomes.get(outcome.label());
         if let Some(instruments) = instruments {
+            let [ipv4, ipv6] = &instruments.counters[outcome.kind as usize];
             match outcome.family {
-                Family::V4 => instruments.ipv4.increment(),
-                Family::V6 => instruments.ipv6.increment(),
+                Family::V4 => ipv4.increment(),
+                Family::V6 => ipv6.increment(),
             }
         }
         let durations = outcome.report.phases.in_order(outcome.total);
@@ -114,7 +115,7 @@ impl Metrics {
             self.retries[usize::from(succeeded)].increment();
         }
         for (source, result) in &outcome.report.asked {
-            self.count_request(source, "exchange", *result);
+            source.requests.count(RequestKind::Exchange, *result);
         }
         log(
             outcome,
@@ -124,35 +125,28 @@ impl Metrics {
 
     /// Counts one key-free check of a source.
     pub(crate) fn source_checked(&self, source: &Source, result: Result<(), &UpstreamError>) {
-        self.count_request(source, "check", result.map_err(UpstreamError::class));
-    }
-
-    fn count_request(&self, source: &Source, kind: &str, result: Result<(), Class>) {
-        let outcome = result.map_or_else(Class::label, |()| Outcome::OK);
-        let labels = [
-            ("source", source.label()),
-            ("kind", kind),
-            ("outcome", outcome),
-        ];
-        let help = "Requests to time sources, by source, kind and outcome.";
-        self.registry
-            .counter("nts_pool_ke_source_requests_total", help, &labels)
-            .increment();
+        let result = result.map_err(UpstreamError::class);
+        source.requests.count(RequestKind::Check, result);
     }
 }
 
 impl OutcomeInstruments {
     fn new(registry: &Registry, outcome: &str) -> Self {
-        let counter = |family: Family| {
+        let counter = |kind: Kind, family: Family| {
+            let labels = [
+                ("outcome", outcome),
+                ("family", family.label()),
+                ("kind", kind.label()),
+            ];
             registry.counter(
                 "nts_pool_ke_exchanges_total",
-                "Users' exchanges, by outcome and address family.",
-                &[("outcome", outcome), ("family", family.label())],
+                "Exchanges, by outcome, address family, and whose they were.",
+                &labels,
             )
         };
         Self {
-            ipv4: counter(Family::V4),
-            ipv6: counter(Family::V6),
+            counters: Kind::ALL
+                .map(|kind| [Family::V4, Family::V6].map(|family| counter(kind, family))),
             throttle: Throttle::new(LINES_PER_SECOND, Duration::from_secs(1)),
         }
     }
@@ -170,51 +164,4 @@ fn log(outcome: &Outcome, throttle: Option<&Throttle>) {
             }
         }
     }
-}
-
-/// Writes what is looked up rather than counted.
-fn show_sources(sources: &Sources, page: &mut Exposition) {
-    const PANIC: &str = "nts_pool_ke_panic_mode";
-    page.family(
-        PANIC,
-        Kind::Gauge,
-        "1 while users for whom no time source is left get one that fails.",
-    );
-    let panic = u8::from(sources.directory().is_in_panic());
-    page.sample(PANIC, &[], f64::from(panic));
-    let now = Instant::now();
-    let all = sources.all().iter().take(MOST_SOURCES);
-    let mut gauge = |name, help, value: &dyn Fn(&Source) -> Option<f64>| {
-        page.family(name, Kind::Gauge, help);
-        for source in all.clone() {
-            if let Some(value) = value(source) {
-                page.sample(name, &[("source", source.label())], value);
-            }
-        }
-    };
-    gauge(
-        "nts_pool_ke_source_state",
-        "0 unknown, 1 healthy, 2 ejected, 3 probing, 4 ramp, 5 drained (weight 0).",
-        &|source| Some(f64::from(source.state().number())),
-    );
-    gauge(
-        "nts_pool_ke_source_idle_connections",
-        "Connections that wait for a request.",
-        &|source| u32::try_from(source.idle.len()).ok().map(f64::from),
-    );
-    gauge(
-        "nts_pool_ke_source_rtt_seconds",
-        "Smoothed round-trip time.",
-        &|source| source.round_trip().map(|time| time.as_secs_f64()),
-    );
-    gauge(
-        "nts_pool_ke_source_unusual_cookies",
-        "1 if the last cookies of the source were such that some users drop them.",
-        &|source| Some(f64::from(u8::from(!source.cookie_quirks()?.is_none()))),
-    );
-    gauge(
-        "nts_pool_ke_capability_age_seconds",
-        "Since the source last said what it supports.",
-        &|source| Some((now - source.board.known(now)?.learnt).as_secs_f64()),
-    );
 }
