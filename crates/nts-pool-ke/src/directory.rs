@@ -18,9 +18,7 @@ use crate::config::SourceConfig;
 use crate::fleet::{Action, Arrival, Event, Fleet, HealthPolicy, Place, SourceKey, State};
 use crate::names::{KnownNames, TooManyNames};
 use crate::roll::Roll;
-use crate::selection::{
-    Entry, Groups, NameIndex, Roster, RosterError, SelectionPolicy, SourceIndex,
-};
+use crate::selection::{Groups, NameIndex, Roster, RosterError, SelectionPolicy, SourceIndex};
 
 /// Tables are made anew at most this often, unless users learn a new name.
 const REBUILD_PAUSE: Duration = Duration::from_millis(250);
@@ -93,11 +91,12 @@ impl Directory {
         &self,
         sources: &[Enrolment<'_>],
         arrival: Arrival,
+        groups: Groups,
         selection: SelectionPolicy,
         health: HealthPolicy,
     ) -> Result<Arc<Roll>, RosterError> {
-        let entries = sources.iter().map(|it| entry(it.config)).collect();
-        let roster = Roster::new(entries, Groups::default())?;
+        let entries = sources.iter().map(|it| it.config.entry()).collect();
+        let roster = Roster::new(entries, groups)?;
         let now = now();
         let mut ledger = self.lock();
         ledger.fleet.set_policy(health);
@@ -335,17 +334,6 @@ impl Record {
             state: state.unwrap_or(State::Unknown),
             names: KnownNames::new(config.domain(), &config.ntp_names),
         }
-    }
-}
-
-fn entry(source: &SourceConfig) -> Entry {
-    Entry {
-        id: source.id(),
-        weight: source.weight,
-        on_probation: false,
-        families: source.families,
-        operator: source.operator.clone(),
-        regions: source.regions.clone(),
     }
 }
 

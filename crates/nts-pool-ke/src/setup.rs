@@ -18,7 +18,7 @@ use crate::metrics::Metrics;
 use crate::selection::RosterError;
 use crate::server::Front;
 use crate::sources::{Present, Rules, Sources};
-use crate::upstream::{IdleShare, Means, SystemResolver};
+use crate::upstream::{IdleShare, Means, Node, SystemResolver};
 use crate::wall_clock::{CertificateTime, WallClock};
 
 /// See the module.
@@ -56,8 +56,10 @@ impl Setup {
             policy: config.upstream.clone(),
             exchange_timeout: config.key_exchange_timeout,
             tls: towards_sources(&config, &clock),
-            idle_share: IdleShare::new(files::share_of_idle(files::limit())),
-            resolver: Arc::new(SystemResolver::default()),
+            node: Arc::new(Node::new(
+                IdleShare::new(files::share_of_idle(files::limit())),
+                Arc::new(SystemResolver::default()),
+            )),
         });
         let sources = Sources::new(list, &means, rules(&config))?;
         let sources = Arc::new(Present::new(sources));
@@ -143,8 +145,7 @@ impl Setup {
                 true => Arc::clone(&former.tls),
                 false => towards_sources(config, &self.clock),
             },
-            idle_share: former.idle_share.clone(),
-            resolver: Arc::clone(&former.resolver),
+            node: Arc::clone(&former.node),
         })
     }
 
@@ -173,6 +174,7 @@ fn towards_sources(config: &Config, clock: &Arc<dyn WallClock>) -> Arc<ClientCon
 fn rules(config: &Config) -> Rules {
     Rules {
         selection: config.selection,
+        groups: config.groups.clone(),
         health: config.health.clone(),
     }
 }

@@ -18,6 +18,7 @@ use crate::fleet::{Blame, Event, SourceKey, State};
 use crate::metrics::Requests;
 use crate::names::TooManyNames;
 use crate::round_trip::RoundTrip;
+use crate::selection::Family;
 use crate::upstream::{
     Board, Connection, Connector, Dialect, IdlePool, Means, OwnNames, Slots, UpstreamError,
 };
@@ -184,12 +185,17 @@ impl Source {
         self.memory.round_trip.record(sample);
     }
 
-    /// Opens a new connection. The caller limits the time.
+    /// The family over which it has to be asked for a user of that family, if that matters.
+    pub(crate) fn family_for(&self, user: Family) -> Option<Family> {
+        self.config.match_family.then_some(user)
+    }
+
+    /// Opens a new connection, over that family if there is one given. The caller limits the time.
     ///
     /// # Errors
     /// See [`UpstreamError`].
-    pub(crate) async fn open(&self) -> Result<Connection, UpstreamError> {
-        let connected = self.connector.open().await?;
+    pub(crate) async fn open(&self, family: Option<Family>) -> Result<Connection, UpstreamError> {
+        let connected = self.connector.open(family).await?;
         self.note_round_trip(connected.round_trip);
         Ok(connected.connection)
     }
@@ -248,7 +254,7 @@ impl Source {
 
 fn idle_pool(means: &Means) -> IdlePool {
     let policy = &means.policy;
-    let share = means.idle_share.clone();
+    let share = means.node.idle_share.clone();
     IdlePool::new(policy.idle_per_source, policy.idle_timeout, share)
 }
 
@@ -264,7 +270,7 @@ fn failed(event: Event) -> Option<bool> {
         Event::CheckFailed(class)
         | Event::FailedBeforeKeys(class)
         | Event::FailedAfterKeys(class) => (class.blame() != Blame::None).then_some(true),
-        Event::KeptConnectionClosed => None,
+        Event::Overtaken | Event::KeptConnectionClosed => None,
     }
 }
 

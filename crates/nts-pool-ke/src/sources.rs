@@ -4,16 +4,17 @@
 //! A list of sources never changes: a reload makes another one that shares with it whoever stays.
 
 use std::collections::HashMap;
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use arc_swap::ArcSwap;
 use tokio::time::{Instant, sleep_until};
 
 use crate::config::SourceConfig;
 use crate::directory::{Directory, Enrolment};
+use crate::effort::Effort;
 use crate::fleet::{Arrival, HealthPolicy, SourceKey};
 use crate::roll::Roll;
-use crate::selection::{Live, Offer, RosterError, SelectionPolicy, Snapshot, SourceIndex};
+use crate::selection::{Groups, Live, Offer, RosterError, SelectionPolicy, Snapshot, SourceIndex};
 use crate::source::{Place, Source};
 use crate::upstream::Means;
 
@@ -33,6 +34,8 @@ pub(crate) struct Sources {
 pub(crate) struct Rules {
     /// How a user's source is chosen.
     pub(crate) selection: SelectionPolicy,
+    /// The groups of countries that sources may be listed for.
+    pub(crate) groups: Groups,
     /// When a source is ejected, and what brings it back; how often it is checked is up to `means`.
     pub(crate) health: HealthPolicy,
 }
@@ -94,7 +97,7 @@ impl Sources {
                 known: kept.map(|source| source.key()),
             })
             .collect();
-        let roll = directory.enrol(&enrolments, arrival, rules.selection, health)?;
+        let roll = directory.enrol(&enrolments, arrival, rules.groups, rules.selection, health)?;
         let members = configs.into_iter().zip(kept).zip(roll.sources());
         let all = members.map(|((config, kept), (_, key))| match kept {
             Some(source) => renewed(source, config, means),
@@ -154,6 +157,11 @@ impl Sources {
     /// When it was taken in.
     pub(crate) fn taken_in(&self) -> Instant {
         self.taken_in
+    }
+
+    /// What may be done beside trying one of them for each user.
+    pub(crate) fn effort(&self) -> MutexGuard<'_, Effort> {
+        self.means.node.effort()
     }
 
     /// How many of them are tried for one user.

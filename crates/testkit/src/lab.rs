@@ -12,7 +12,7 @@ use ntp_daemon::server::StatsSnapshot;
 use ntp_daemon::time_source::TimeSource;
 use nts_pool_ke::config::{LimitsConfig, ObservabilityConfig, TlsConfig, UpstreamConfig};
 use nts_pool_ke::fleet::{HealthPolicy, State};
-use nts_pool_ke::selection::SelectionPolicy;
+use nts_pool_ke::selection::{Groups, SelectionPolicy};
 use nts_pool_ke::wall_clock::{SystemClock, WallClock};
 use nts_pool_ke::{Config as PoolConfig, Pool, SourceConfig};
 use nts_proto::ke::token::AuthenticationToken;
@@ -159,6 +159,7 @@ impl Lab {
             listen: vec![SocketAddr::from(([127, 0, 0, 1], 0))].into(),
             sources: sources.into(),
             selection: SelectionPolicy::default(),
+            groups: Groups::default(),
             health: HealthPolicy::default(),
             geo: None,
             upstream: UpstreamConfig::default(),

@@ -8,8 +8,9 @@ use nts_service::telemetry::logging::Format;
 use nts_service::tls::TrustMode;
 
 use crate::fleet::HealthPolicy;
-use crate::selection::{AllDenied, Families, Groups, SelectionPolicy};
+use crate::selection::{AllDenied, Families, Group, Groups, SelectionPolicy};
 
+use super::overview::Overview;
 use super::{Config, ObservabilityConfig, Pair, SourceConfig, TlsFiles, UpstreamConfig};
 
 /// TOML, except that secrets stand as `<redacted>`.
@@ -30,10 +31,14 @@ impl fmt::Display for Config {
         }
         writeln!(f, "key-exchange-servers = [")?;
         for source in &self.sources.sources {
-            writeln!(f, "    {source},")?;
+            writeln!(f, "    {},", source.shown(&self.groups))?;
         }
-        writeln!(f, "]\n")?;
+        writeln!(f, "]")?;
+        writeln!(f, "{}", Overview::of(self))?;
         write_selection(f, &self.selection)?;
+        for group in self.groups.all() {
+            write_group(f, group)?;
+        }
         write_health(f, &self.health)?;
         self.upstream.fmt(f)?;
         self.limits.show(f, self.key_exchange_timeout)?;
@@ -65,42 +70,55 @@ impl fmt::Display for TlsFiles {
     }
 }
 
-impl fmt::Display for SourceConfig {
+impl SourceConfig {
+    /// The entry that it would be read from, under these groups.
+    pub(super) fn shown<'a>(&'a self, groups: &'a Groups) -> impl fmt::Display + use<'a> {
+        Shown(self, groups)
+    }
+}
+
+/// A source and the groups that it may be listed for.
+struct Shown<'a>(&'a SourceConfig, &'a Groups);
+
+impl fmt::Display for Shown<'_> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let Self(source, groups) = *self;
         write!(
             f,
             "{{ id = {}, domain = {}, port = {}",
-            quoted(self.id()),
-            quoted(self.domain()),
-            self.port()
+            quoted(source.id()),
+            quoted(source.domain()),
+            source.port()
         )?;
-        write!(f, ", weight = {}", self.weight)?;
-        match (&self.auth_token_path, &self.auth_token) {
+        write!(f, ", weight = {}", source.weight)?;
+        match (&source.auth_token_path, &source.auth_token) {
             (Some(file), _) => write!(f, ", auth-token-path = {}", path(file))?,
             (None, Some(_)) => write!(f, ", auth-token = {}", quoted("<redacted>"))?,
             (None, None) => {}
         }
-        write!(f, ", dialect = {}", quoted(self.dialect.as_str()))?;
-        let Families { v4, v6 } = self.families;
+        write!(f, ", dialect = {}", quoted(source.dialect.as_str()))?;
+        let Families { v4, v6 } = source.families;
         write!(f, ", ipv4 = {v4}, ipv6 = {v6}")?;
-        if !self.ntp_names.is_empty() {
-            let names: Vec<_> = self.ntp_names.iter().map(quoted).collect();
+        if !source.ntp_names.is_empty() {
+            let names: Vec<_> = source.ntp_names.iter().map(quoted).collect();
             write!(f, ", ntp-names = [{}]", names.join(", "))?;
         }
-        if !self.regions.is_empty() {
-            let groups = Groups::default();
-            let regions = self.regions.iter();
-            let regions: Vec<_> = regions.map(|it| quoted(it.spelling(&groups))).collect();
+        if !source.regions.is_empty() {
+            let regions = source.regions.iter();
+            let regions: Vec<_> = regions.map(|it| quoted(it.spelling(groups))).collect();
             write!(f, ", regions = [{}]", regions.join(", "))?;
         }
-        if let Some(operator) = &self.operator {
+        if let Some(operator) = &source.operator {
             write!(f, ", operator = {}", quoted(operator))?;
         }
-        if let Some(limit) = self.max_concurrency {
+        if let Some(limit) = source.max_concurrency {
             write!(f, ", max-concurrency = {limit}")?;
         }
-        if let Some(allow) = self.allow_private {
+        if let Some(allow) = source.allow_private {
             write!(f, ", allow-private = {allow}")?;
+        }
+        if source.match_family {
+            f.write_str(", match-family = true")?;
         }
         f.write_str(" }")
     }
@@ -125,6 +143,13 @@ fn write_selection(f: &mut fmt::Formatter<'_>, policy: &SelectionPolicy) -> fmt:
     writeln!(f, "all-denied = {}\n", quoted(all_denied))
 }
 
+fn write_group(f: &mut fmt::Formatter<'_>, group: &Group) -> fmt::Result {
+    let countries: Vec<_> = group.countries.iter().map(|it| quoted(it.code())).collect();
+    writeln!(f, "[[selection.groups]]")?;
+    writeln!(f, "name = {}", quoted(&group.name))?;
+    writeln!(f, "countries = [{}]\n", countries.join(", "))
+}
+
 fn write_health(f: &mut fmt::Formatter<'_>, policy: &HealthPolicy) -> fmt::Result {
     writeln!(f, "[health]")?;
     writeln!(f, "failures = {}", policy.failures)?;
@@ -136,13 +161,21 @@ fn write_health(f: &mut fmt::Formatter<'_>, policy: &HealthPolicy) -> fmt::Resul
     writeln!(f, "hold-max-s = {}", policy.hold_max.as_secs())?;
     writeln!(f, "forgive-after-s = {}", policy.forgive_after.as_secs())?;
     writeln!(f, "probes = {}", policy.probes)?;
+    let pause = policy.probe_pause_min.as_secs();
+    writeln!(f, "probe-pause-min-s = {pause}")?;
+    let pause = policy.probe_pause_max.as_secs();
+    writeln!(f, "probe-pause-max-s = {pause}")?;
     writeln!(f, "ramp-s = {}", policy.ramp.as_secs())?;
     writeln!(
         f,
         "ramp-after-hard-s = {}",
         policy.ramp_after_hard.as_secs()
     )?;
-    writeln!(f, "keep-sources = {}\n", policy.keep_sources)
+    writeln!(f, "keep-sources = {}", policy.keep_sources)?;
+    writeln!(f, "outage-at-least = {}", policy.outage_at_least)?;
+    writeln!(f, "outage-window-s = {}", policy.outage_window.as_secs())?;
+    writeln!(f, "outage-max-s = {}", policy.outage_max.as_secs())?;
+    writeln!(f, "checks-per-second = {}\n", policy.checks_per_second)
 }
 
 impl fmt::Display for UpstreamConfig {

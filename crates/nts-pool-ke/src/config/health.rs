@@ -31,8 +31,30 @@ pub(super) fn read(section: &Section<'_>) -> HealthPolicy {
         ramp: seconds("ramp-s", default.ramp),
         ramp_after_hard: seconds("ramp-after-hard-s", default.ramp_after_hard),
         keep_sources: section.number("keep-sources", default.keep_sources, 0..=1000, ""),
+        probe_pause_min: seconds("probe-pause-min-s", default.probe_pause_min),
+        probe_pause_max: seconds("probe-pause-max-s", default.probe_pause_max),
+        outage_at_least: section.number(
+            "outage-at-least",
+            default.outage_at_least,
+            1..=100_000,
+            "",
+        ),
+        outage_window: seconds("outage-window-s", default.outage_window),
+        outage_max: seconds("outage-max-s", default.outage_max),
+        checks_per_second: section.number(
+            "checks-per-second",
+            default.checks_per_second,
+            1..=100_000,
+            "",
+        ),
         ..default
     };
+    if policy.probe_pause_max < policy.probe_pause_min {
+        section.error(
+            "probe-pause-max-s",
+            "shorter than `probe-pause-min-s`; write the same or more",
+        );
+    }
     if policy.hold_max < policy.hold {
         section.error(
             "hold-max-s",

@@ -5,9 +5,11 @@
 
 mod effective;
 mod geo;
+mod groups;
 mod health;
 mod limits;
 mod observability;
+mod overview;
 mod selection;
 mod source;
 mod sources;
@@ -25,7 +27,7 @@ use nts_service::listener::Listen;
 use nts_service::proxy_protocol::{self, ProxyProtocol};
 
 use crate::fleet::HealthPolicy;
-use crate::selection::SelectionPolicy;
+use crate::selection::{Groups, SelectionPolicy};
 
 pub use geo::GeoDatabase;
 pub use limits::LimitsConfig;
@@ -49,6 +51,8 @@ pub struct Config {
     pub sources: SourceList,
     /// How a user's source is chosen.
     pub selection: SelectionPolicy,
+    /// The groups of countries that sources may be listed for.
+    pub groups: Groups,
     /// When a source is ejected, and what brings it back. Its `check_interval` is not read: that of
     /// `upstream` holds.
     pub health: HealthPolicy,
@@ -101,13 +105,14 @@ fn read(root: &Section<'_>) -> Option<Config> {
     let shutdown = root.section("shutdown");
     let shutdown = shutdown.map(|section| Drain::read(&section));
     let selection = root.section("selection");
+    let groups = selection.as_ref().map(groups::read).unwrap_or_default();
     let selection = selection.map(|section| selection::read(&section));
     let health = root.section("health");
     let health = health.map(|section| health::read(&section));
     let server = root.required_section("nts-pool-ke-server")?;
     let listen = Listen::read(&server, "listen");
     let tls = tls::read(&server);
-    let sources = sources::read(&server);
+    let sources = sources::read(&server, &groups);
     let geo = geo::read(&server);
     let key_exchange_timeout = server.milliseconds(
         "key-exchange-timeout-ms",
@@ -118,6 +123,7 @@ fn read(root: &Section<'_>) -> Option<Config> {
         listen: listen?,
         sources: sources?,
         selection: selection.unwrap_or_default(),
+        groups,
         health: health.unwrap_or_default(),
         geo,
         upstream: upstream.unwrap_or_default(),

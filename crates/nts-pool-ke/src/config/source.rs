@@ -12,7 +12,7 @@ use rustls_pki_types::ServerName;
 use zeroize::Zeroizing;
 
 use super::upstream::read_max_concurrency;
-use crate::selection::{Families, Groups, MAX_WEIGHT, Region};
+use crate::selection::{Entry, Families, Groups, MAX_WEIGHT, Region};
 use crate::upstream::Dialect;
 
 pub(crate) const DEFAULT_PORT: u16 = 4460;
@@ -48,6 +48,9 @@ pub struct SourceConfig {
     pub max_concurrency: Option<usize>,
     /// Whether it may have an address of a private network; `None`: what is said for all.
     pub allow_private: Option<bool>,
+    /// Whether it is asked over the family of the user's address, because its servers for IPv4 and
+    /// IPv6 do not know each other's cookies.
+    pub match_family: bool,
 }
 
 impl SourceConfig {
@@ -74,6 +77,7 @@ impl SourceConfig {
             operator: None,
             max_concurrency: None,
             allow_private: None,
+            match_family: false,
         }
     }
 
@@ -128,9 +132,24 @@ impl SourceConfig {
 
     /// Whether `other`, the same source, differs in nothing but what selection is told.
     pub(crate) fn is_asked_like(&self, other: &Self) -> bool {
-        let asked = |it: &Self| (it.dialect, it.max_concurrency, it.weight == 0);
+        let asked = |it: &Self| {
+            let drained = it.weight == 0;
+            (it.dialect, it.max_concurrency, it.match_family, drained)
+        };
         let same_spelling = self.domain() == other.domain();
         same_spelling && self.connects_like(other) && asked(self) == asked(other)
+    }
+
+    /// What selection is told of it.
+    pub(crate) fn entry(&self) -> Entry {
+        Entry {
+            id: self.id(),
+            weight: self.weight,
+            on_probation: false,
+            families: self.families,
+            operator: self.operator.clone(),
+            regions: self.regions.clone(),
+        }
     }
 
     /// The TCP port of its NTS-KE server.
@@ -174,7 +193,7 @@ fn ends_in_a_number(text: &str) -> bool {
 }
 
 /// Reads one entry; `None` after a problem was reported.
-pub(super) fn read(section: &Section<'_>) -> Option<SourceConfig> {
+pub(super) fn read(section: &Section<'_>, groups: &Groups) -> Option<SourceConfig> {
     let id = read_id(section);
     let domain = read_domain(section);
     let port = match section.has("port") {
@@ -185,10 +204,11 @@ pub(super) fn read(section: &Section<'_>) -> Option<SourceConfig> {
     let dialect = section.or("dialect", Dialect::default());
     let ntp_names = read_ntp_names(section);
     let families = read_families(section);
-    let regions = read_regions(section);
+    let regions = read_regions(section, groups);
     let operator = read_operator(section);
     let max_concurrency = read_max_concurrency(section);
     let allow_private = section.optional("allow-private");
+    let match_family = section.or("match-family", false);
     let (auth_token, auth_token_path) = read_token(section);
     if auth_token.is_some() && dialect == Dialect::DraftMtls {
         section.warning(
@@ -209,6 +229,7 @@ pub(super) fn read(section: &Section<'_>) -> Option<SourceConfig> {
         operator,
         max_concurrency,
         allow_private,
+        match_family,
         ..SourceConfig::at(domain?, port?.get())
     })
 }
@@ -264,11 +285,11 @@ fn read_families(section: &Section<'_>) -> Families {
     families
 }
 
-fn read_regions(section: &Section<'_>) -> Vec<Region> {
+fn read_regions(section: &Section<'_>, groups: &Groups) -> Vec<Region> {
     const KEY: &str = "regions";
     let mut regions = Vec::new();
     for text in section.list::<String>(KEY).unwrap_or_default() {
-        match Region::parse(&text, &Groups::default()) {
+        match Region::parse(&text, groups) {
             Ok(region) => regions.push(region),
             Err(error) => section.error(KEY, error.to_string()),
         }

@@ -9,7 +9,7 @@ use std::path::PathBuf;
 use nts_service::config::{Located, Problems, Section, load_part};
 
 use super::source::{self, SourceConfig};
-use crate::selection::{MAX_SOURCES, MAX_WEIGHT};
+use crate::selection::{Groups, MAX_SOURCES, MAX_WEIGHT};
 
 const SERVERS: &str = "key-exchange-servers";
 const FILE: &str = "key-exchange-servers-path";
@@ -26,9 +26,12 @@ pub struct SourceList {
 }
 
 impl SourceList {
-    /// Reads the list from a file of its own. `None` after a problem was reported.
-    pub fn load(file: Located<PathBuf>, problems: &Problems) -> Option<Self> {
-        let mut list = load_part(&file, SERVERS, problems, |root| read_file(root, &file))?;
+    /// Reads the list from a file of its own, whose sources may be listed for these groups. `None`
+    /// after a problem was reported.
+    pub fn load(file: Located<PathBuf>, groups: &Groups, problems: &Problems) -> Option<Self> {
+        let mut list = load_part(&file, SERVERS, problems, |root| {
+            read_file(root, &file, groups)
+        })?;
         list.file = Some(file);
         Some(list)
     }
@@ -55,15 +58,15 @@ impl From<Vec<SourceConfig>> for SourceList {
 }
 
 /// Reads the list. `None` after a problem was reported.
-pub(super) fn read(server: &Section<'_>) -> Option<SourceList> {
+pub(super) fn read(server: &Section<'_>, groups: &Groups) -> Option<SourceList> {
     match (server.has(SERVERS), server.path(FILE)) {
         (true, Some(_)) => {
             let message = format!("both `{SERVERS}` and `{FILE}`; take one of them out");
             server.error(FILE, message);
-            read_inline(server).map(SourceList::from)
+            read_inline(server, groups).map(SourceList::from)
         }
-        (false, Some(file)) => SourceList::load(file, server.problems()),
-        (true, None) => read_inline(server).map(SourceList::from),
+        (false, Some(file)) => SourceList::load(file, groups, server.problems()),
+        (true, None) => read_inline(server, groups).map(SourceList::from),
         (false, None) => {
             // After a bad path there is nothing more to say.
             if !server.has(FILE) {
@@ -74,7 +77,7 @@ pub(super) fn read(server: &Section<'_>) -> Option<SourceList> {
     }
 }
 
-fn read_inline(server: &Section<'_>) -> Option<Vec<SourceConfig>> {
+fn read_inline(server: &Section<'_>, groups: &Groups) -> Option<Vec<SourceConfig>> {
     if server.is_empty_list(SERVERS) {
         server.error(
             SERVERS,
@@ -82,7 +85,7 @@ fn read_inline(server: &Section<'_>) -> Option<Vec<SourceConfig>> {
         );
         return None;
     }
-    let entries = read_entries(server)?;
+    let entries = read_entries(server, groups)?;
     if entries.complete && entries.enabled.is_empty() {
         server.error(SERVERS, "no source is enabled; enable at least one");
     } else if entries.complete && !entries.can_be_picked() {
@@ -97,13 +100,13 @@ fn read_inline(server: &Section<'_>) -> Option<Vec<SourceConfig>> {
     Some(entries.enabled)
 }
 
-fn read_file(root: &Section<'_>, file: &Located<PathBuf>) -> Option<SourceList> {
+fn read_file(root: &Section<'_>, file: &Located<PathBuf>, groups: &Groups) -> Option<SourceList> {
     let allow_mass_removal = root.or("allow-mass-removal", false);
     if !root.has(SERVERS) {
         root.required::<String>(SERVERS);
         return None;
     }
-    let entries = read_entries(root)?;
+    let entries = read_entries(root, groups)?;
     if entries.complete && !entries.can_be_picked() {
         root.problems().warning(
             file.place(),
@@ -132,7 +135,7 @@ impl Entries {
     }
 }
 
-fn read_entries(list: &Section<'_>) -> Option<Entries> {
+fn read_entries(list: &Section<'_>, groups: &Groups) -> Option<Entries> {
     if list.list_length(SERVERS) > MAX_SOURCES {
         let message = format!("more than {MAX_SOURCES} sources; divide them over several pools");
         list.error(SERVERS, message);
@@ -147,7 +150,7 @@ fn read_entries(list: &Section<'_>) -> Option<Entries> {
     };
     for (index, section) in sections.into_iter().enumerate() {
         let enabled = section.or("enabled", true);
-        let Some(source) = source::read(&section) else {
+        let Some(source) = source::read(&section, groups) else {
             entries.complete = false;
             continue;
         };

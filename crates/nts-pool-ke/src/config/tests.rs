@@ -1,4 +1,6 @@
+mod groups;
 mod limits;
+mod overview;
 mod sources;
 
 use std::fs::{self, Permissions};
@@ -212,6 +214,9 @@ key-exchange-servers = [
     { id = "A.test:8081", domain = "A.test", port = 8081, weight = 7, auth-token = "<redacted>", dialect = "auto", ipv4 = true, ipv6 = true },
     { id = "second", domain = "2001:db8::1", port = 4460, weight = 1, auth-token-path = "DIR/token", dialect = "draft-token", ipv4 = true, ipv6 = true, ntp-names = ["ntp.b.test", "2001:db8::2"], max-concurrency = 20, allow-private = false },
 ]
+# 2 sources, 0 of them without weight. The others:
+# region  sources  operators  weight   IPv4   IPv6  first source of users there
+# global        2          2       8      2      2  from here, if from nowhere nearer
 
 [selection]
 local-min-sources = 4
@@ -231,9 +236,15 @@ hold-s = 30
 hold-max-s = 1800
 forgive-after-s = 600
 probes = 2
+probe-pause-min-s = 2
+probe-pause-max-s = 5
 ramp-s = 60
 ramp-after-hard-s = 600
 keep-sources = 3
+outage-at-least = 4
+outage-window-s = 30
+outage-max-s = 300
+checks-per-second = 500
 
 [upstream]
 attempts = 2

@@ -32,7 +32,9 @@ impl Office {
             .map(|(config, known)| Enrolment { config, known })
             .collect();
         let (selection, health) = Default::default();
-        let roll = self.directory.enrol(&sources, arrival, selection, health);
+        let roll = self
+            .directory
+            .enrol(&sources, arrival, Groups::default(), selection, health);
         self.roll = roll.unwrap();
     }
 
@@ -264,9 +266,13 @@ async fn a_list_that_is_no_good_changes_nothing() {
         })
         .collect();
     let (selection, health) = Default::default();
-    let refused = office
-        .directory
-        .enrol(&sources, Arrival::Later, selection, health);
+    let refused = office.directory.enrol(
+        &sources,
+        Arrival::Later,
+        Groups::default(),
+        selection,
+        health,
+    );
     assert!(refused.is_err());
     let mut checked = run(&office, &[], Duration::from_secs(2)).await;
     checked.sort();

@@ -16,6 +16,7 @@ use super::{Candidate, Exchange, Report};
 use crate::error::ExchangeError;
 use crate::fleet::Event;
 use crate::key_rule::{AfterKeys, BeforeKeys};
+use crate::selection::Family;
 use crate::source::Source;
 use crate::upstream::{Class, Connection, Slot, UpstreamError};
 
@@ -26,6 +27,7 @@ pub(crate) struct Committed {
     connection: Connection,
     negotiated: Negotiated,
     request: FixedKeyRequest,
+    family: Option<Family>,
 }
 
 /// What the source gave, and the connection it came on.
@@ -43,6 +45,7 @@ impl Committed {
             connection,
             negotiated,
             phrasing,
+            family,
         } = candidate;
         let may_repeat = connection.is_used() && source.policy().same_source_retry;
         let token = source.token().filter(|_| phrasing.with_token).cloned();
@@ -59,6 +62,7 @@ impl Committed {
             slot,
             connection,
             negotiated,
+            family,
         }
     }
 }
@@ -102,6 +106,7 @@ impl Exchange<Committed> {
             connection,
             negotiated,
             request,
+            family,
         } = self.state;
         let source = Arc::clone(rule.source());
         let sent = Instant::now();
@@ -112,7 +117,7 @@ impl Exchange<Committed> {
                 let same = again.ok_or(UpstreamError::ClosedUnanswered)?;
                 report.same_source_retry = Some(false);
                 same.report(Event::KeptConnectionClosed);
-                let answered = send(same.open().await?, &request).await?;
+                let answered = send(same.open(family).await?, &request).await?;
                 report.same_source_retry = Some(true);
                 answered
             }

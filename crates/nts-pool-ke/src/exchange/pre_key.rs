@@ -7,13 +7,13 @@ use nts_proto::ke::keys::SessionKeys;
 use nts_proto::ke::negotiation::{Negotiated, negotiate};
 use nts_proto::ke::request::KeyExchangeRequest;
 use nts_proto::ke::response::Refusal;
-use tokio::time::{Instant, timeout_at};
+use tokio::time::{Instant, timeout, timeout_at};
 
 use super::{Committed, Exchange, Report};
 use crate::error::ExchangeError;
 use crate::fleet::Event;
 use crate::key_rule::{Attempt, BeforeKeys, Budget};
-use crate::selection::{Choice, NothingInCommon, Offer, nothing_in_common};
+use crate::selection::{Choice, Family, NothingInCommon, Offer, nothing_in_common};
 use crate::source::Source;
 use crate::sources::{Sources, View};
 use crate::upstream::{Connection, Phrasing, Slot, UpstreamError};
@@ -32,8 +32,17 @@ pub(crate) struct PreKey<'a, E> {
     request: &'a KeyExchangeRequest,
     exporter: E,
     sources: &'a Sources,
+    /// The family of his address.
+    family: Family,
     offer: Offer,
     rule: BeforeKeys,
+    last_failure: Option<UpstreamError>,
+}
+
+/// A source that is being tried.
+struct Tried {
+    attempt: Attempt,
+    source: Arc<Source>,
 }
 
 /// A source that is ready for keys: what it supports is known, the connection stands.
@@ -43,6 +52,8 @@ pub(crate) struct Candidate {
     pub(super) connection: Connection,
     pub(super) negotiated: Negotiated,
     pub(super) phrasing: Phrasing,
+    /// The family over which the source has to be asked, if that matters.
+    pub(super) family: Option<Family>,
 }
 
 /// Why a source is not ready.
@@ -68,12 +79,15 @@ impl<'a, E: ExportKeys> Exchange<PreKey<'a, E>> {
         if !request.protocols.contains(&ProtocolId::Ntpv4) {
             return Err(ExchangeError::NothingInCommon(Refusal::NoCommonProtocol));
         }
+        sources.effort().user_came(now());
         let state = PreKey {
             request,
             exporter,
             sources,
+            family: choice.user().family,
             offer: Offer::from(request),
             rule: BeforeKeys::new(choice, sources.attempts()),
+            last_failure: None,
         };
         Ok(Self { budget, state })
     }
@@ -87,70 +101,145 @@ impl<'a, E: ExportKeys> Exchange<PreKey<'a, E>> {
         report: &mut Report,
     ) -> Result<Candidate, ExchangeError> {
         let started = Instant::now();
-        let mut last_failure = None;
-        while let Some((attempt, source)) = self.state.next() {
+        while let Some(attempt) = self.next(report) {
             if Instant::now() >= self.budget.answer_by() {
                 return Err(ExchangeError::BeforeKeysTimeout);
             }
-            match self.prepare(&source, &attempt).await {
-                Ok(candidate) => {
-                    report.note_pick(&attempt.pick);
-                    report.phases.before_keys = Some(started.elapsed());
-                    return Ok(candidate);
-                }
-                Err(NotReady::Mismatch) => self.state.rule.mismatched(),
-                Err(NotReady::Failed(error)) => {
-                    report.note_pick(&attempt.pick);
-                    report.asked.push((Arc::clone(&source), Err(error.class())));
-                    note_failure(&source, &error);
-                    self.state.rule.failed(&attempt, error.is_slowness());
-                    last_failure = Some(error);
-                }
+            if let Some(candidate) = self.first_ready(attempt, report).await {
+                report.phases.before_keys = Some(started.elapsed());
+                return Ok(candidate);
             }
         }
-        Err(match last_failure {
+        Err(match self.state.last_failure.take() {
             Some(error) => ExchangeError::BeforeKeys(error),
             None => self.state.nothing_left(),
         })
     }
 
-    /// Gets `source` ready for keys, within its share of the time.
-    async fn prepare(
-        &self,
-        source: &Arc<Source>,
-        attempt: &Attempt,
-    ) -> Result<Candidate, NotReady> {
-        let started = Instant::now();
-        let round_trip = source.round_trip();
-        let until = attempt.until(&self.budget, started, round_trip);
-        let slot = timeout_at(until, source.slots.take()).await;
-        let slot = slot.ok().flatten();
-        let slot = slot.ok_or(NotReady::Failed(UpstreamError::Full))?;
-        // Waiting for others is nothing that the source could be blamed for.
-        let started = Instant::now();
-        let ready = async {
-            let known = source.board.learn().await.map_err(NotReady::Failed)?;
-            let negotiated = negotiate(self.state.request, &known.capabilities);
-            let negotiated = negotiated.map_err(|_| NotReady::Mismatch)?;
-            let connection = match take_kept(source) {
-                Some(connection) => connection,
-                None => source.open().await.map_err(NotReady::Failed)?,
-            };
-            Ok(Candidate {
-                source: Arc::clone(source),
-                slot,
-                connection,
-                negotiated,
-                phrasing: known.phrasing,
-            })
+    /// The next source to try, unless one has failed and too many exchanges try another one.
+    fn next(&mut self, report: &mut Report) -> Option<Tried> {
+        let failed = self.state.last_failure.is_some();
+        if failed && !self.state.sources.effort().may_fail_over(now()) {
+            report.failover_refused = true;
+            return None;
+        }
+        self.state.next(false)
+    }
+
+    /// The source if it becomes ready, or another one that was begun with because this one took
+    /// long, and was ready first. `None` after failures were noted.
+    async fn first_ready(&mut self, first: Tried, report: &mut Report) -> Option<Candidate> {
+        let preparing = self.prepare(&first);
+        tokio::pin!(preparing);
+        let patience = self.state.sources.effort().hedge_after();
+        if let Ok(outcome) = timeout(patience, preparing.as_mut()).await {
+            return self.take(&first, outcome, report);
+        }
+        let Some(second) = self.hedge() else {
+            let outcome = preparing.await;
+            return self.take(&first, outcome, report);
         };
-        match timeout_at(until, ready).await {
-            Ok(outcome) => outcome,
-            Err(_) => {
-                // So that the limit grows when it was too short for this source.
-                source.note_round_trip(started.elapsed());
-                let fair = Budget::is_fair(until - started, round_trip);
-                Err(NotReady::Failed(UpstreamError::silence(fair)))
+        report.hedges += 1;
+        let preparing_second = self.prepare(&second);
+        tokio::pin!(preparing_second);
+        let (candidate, other) = tokio::select! {
+            outcome = preparing.as_mut() => match self.take(&first, outcome, report) {
+                Some(candidate) => (candidate, &second),
+                None => {
+                    let outcome = preparing_second.await;
+                    return self.take(&second, outcome, report);
+                }
+            },
+            outcome = preparing_second.as_mut() => match self.take(&second, outcome, report) {
+                Some(candidate) => (candidate, &first),
+                None => {
+                    let outcome = preparing.await;
+                    return self.take(&first, outcome, report);
+                }
+            },
+        };
+        other.source.report(Event::Overtaken);
+        Some(candidate)
+    }
+
+    /// Another source to get ready beside one that takes long, if that may be.
+    fn hedge(&mut self) -> Option<Tried> {
+        let allowed = self.state.sources.effort().may_hedge(now());
+        allowed.then(|| self.state.next(true)).flatten()
+    }
+
+    /// Takes note of how a source did.
+    fn take(
+        &mut self,
+        tried: &Tried,
+        outcome: Result<Candidate, NotReady>,
+        report: &mut Report,
+    ) -> Option<Candidate> {
+        let Tried { attempt, source } = tried;
+        match outcome {
+            Ok(candidate) => {
+                report.note_pick(&attempt.pick);
+                return Some(candidate);
+            }
+            Err(NotReady::Mismatch) => self.state.rule.mismatched(),
+            Err(NotReady::Failed(error)) => {
+                report.note_pick(&attempt.pick);
+                report.asked.push((Arc::clone(source), Err(error.class())));
+                note_failure(source, &error);
+                self.state.rule.failed(attempt, error.is_slowness());
+                self.state.last_failure = Some(error);
+            }
+        }
+        None
+    }
+
+    /// Gets a source ready for keys, within its share of the time.
+    fn prepare(
+        &self,
+        tried: &Tried,
+    ) -> impl Future<Output = Result<Candidate, NotReady>> + use<'a, E> {
+        let (request, sources) = (self.state.request, self.state.sources);
+        let (source, attempt) = (Arc::clone(&tried.source), tried.attempt);
+        let family = source.family_for(self.state.family);
+        let budget = self.budget;
+        async move {
+            let began = Instant::now();
+            let round_trip = source.round_trip();
+            let until = attempt.until(&budget, began, round_trip);
+            let slot = timeout_at(until, source.slots.take()).await;
+            let slot = slot.ok().flatten();
+            let slot = slot.ok_or(NotReady::Failed(UpstreamError::Full))?;
+            // Waiting for others is nothing that the source could be blamed for.
+            let began = Instant::now();
+            let ready = async {
+                let known = source.board.learn().await.map_err(NotReady::Failed)?;
+                let negotiated = negotiate(request, &known.capabilities);
+                let negotiated = negotiated.map_err(|_| NotReady::Mismatch)?;
+                let connection = match take_kept(&source, family) {
+                    Some(connection) => connection,
+                    None => {
+                        let opened = source.open(family).await.map_err(NotReady::Failed)?;
+                        sources.effort().note_ready(began.elapsed());
+                        opened
+                    }
+                };
+                Ok(Candidate {
+                    source: Arc::clone(&source),
+                    slot,
+                    connection,
+                    negotiated,
+                    phrasing: known.phrasing,
+                    family,
+                })
+            };
+            match timeout_at(until, ready).await {
+                Ok(outcome) => outcome,
+                Err(_) => {
+                    // So that the limit grows when it was too short for this source.
+                    source.note_round_trip(began.elapsed());
+                    let fair = Budget::is_fair(until - began, round_trip);
+                    Err(NotReady::Failed(UpstreamError::silence(fair)))
+                }
             }
         }
     }
@@ -170,19 +259,18 @@ impl<'a, E: ExportKeys> Exchange<PreKey<'a, E>> {
 }
 
 impl<E> PreKey<'_, E> {
-    /// The next source to try.
-    fn next(&mut self) -> Option<(Attempt, Arc<Source>)> {
+    /// The next source to try; `at_once` if only one that can be asked at once is of use.
+    fn next(&mut self, at_once: bool) -> Option<Tried> {
         let view = |at_once| View {
             sources: self.sources,
             offer: &self.offer,
             at_once,
             now: Instant::now(),
         };
-        let attempt = self
-            .rule
-            .next(&view(true), &view(false), &mut rand::rng())?;
-        let source = self.sources.get(attempt.pick.source)?;
-        Some((attempt, Arc::clone(source)))
+        let mut rng = rand::rng();
+        let attempt = self.rule.next(&view(true), &view(at_once), &mut rng)?;
+        let source = Arc::clone(self.sources.get(attempt.pick.source)?);
+        Some(Tried { attempt, source })
     }
 
     /// What to say when no source failed, and none is left.
@@ -208,13 +296,17 @@ impl<E> PreKey<'_, E> {
 }
 
 /// A connection that the source has kept open, if there is one.
-fn take_kept(source: &Source) -> Option<Connection> {
+fn take_kept(source: &Source, family: Option<Family>) -> Option<Connection> {
     let mut closed = 0;
-    let connection = source.idle.take(Instant::now(), &mut closed);
+    let connection = source.idle.take(family, Instant::now(), &mut closed);
     for _ in 0..closed {
         source.report(Event::KeptConnectionClosed);
     }
     connection
+}
+
+fn now() -> std::time::Instant {
+    Instant::now().into_std()
 }
 
 /// Remembers that the source failed.

@@ -12,6 +12,10 @@ use crate::upstream::Class;
 pub(crate) struct Report {
     /// The tier of each source that was picked and from how far it came, in order.
     pub(crate) picks: Vec<(Tier, LevelKind)>,
+    /// How often a second source was got ready because the first took long.
+    pub(crate) hedges: u64,
+    /// Whether no other source was tried because too many exchanges did that already.
+    pub(crate) failover_refused: bool,
     /// Each source that was asked, and how it failed, if it did.
     pub(crate) asked: Vec<(Arc<Source>, Result<(), Class>)>,
     /// How the repetition of a Fixed Key Request to the same source went, if there was one.

@@ -1,3 +1,8 @@
+//! Whole exchanges with sources that do as they are told.
+
+mod effort;
+mod family;
+
 use std::collections::HashMap;
 use std::sync::Arc;
 use std::sync::atomic::Ordering;

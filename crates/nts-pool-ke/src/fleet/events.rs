@@ -39,7 +39,7 @@ impl Fleet {
             Event::FailedAfterKeys(class) => {
                 self.failed(source, Stage::AfterKeys, class, &mut turn);
             }
-            Event::KeptConnectionClosed => self.want_check(source, now),
+            Event::Overtaken | Event::KeptConnectionClosed => self.want_check(source, now),
         }
         self.book(source);
         turn.actions

@@ -91,6 +91,9 @@ pub enum Event {
     FailedBeforeKeys(Class),
     /// It failed a user who then got nothing.
     FailedAfterKeys(Class),
+    /// It took so long that another source was ready before it. That says nothing about it, but is a
+    /// reason to look.
+    Overtaken,
     /// It had closed a connection that was kept for later. That says nothing about it: it may have
     /// restarted. What happens on the fresh connection is an event of its own.
     KeptConnectionClosed,

@@ -78,7 +78,7 @@ impl Fleet {
         panic.calm_since = since(4 * failing <= self.guard.in_service(), panic.calm_since);
         panic.look = turn.now + self.policy.panic_check_pause;
         let calm = for_long(panic.calm_since, self.policy.calm);
-        let long = for_long(panic.working_since, self.policy.panic_max);
+        let long = for_long(panic.working_since, self.policy.outage_max);
         self.outage.set_panic(Some(panic));
         if calm || long {
             self.end_panic(turn);

@@ -41,7 +41,7 @@ pub struct HealthPolicy {
     /// That has ended when for so long no more than a quarter is failing …
     pub calm: Duration,
     /// … or when for so long at least something works: what still fails then is really ill.
-    pub panic_max: Duration,
+    pub outage_max: Duration,
     /// Between the checks of a source that fails while everything fails.
     pub panic_check_pause: Duration,
     /// Between the checks of a source that is well.
@@ -72,7 +72,7 @@ impl Default for HealthPolicy {
             outage_at_least: 4,
             outage_window: Duration::from_secs(30),
             calm: Duration::from_secs(3),
-            panic_max: Duration::from_secs(5 * 60),
+            outage_max: Duration::from_secs(5 * 60),
             panic_check_pause: Duration::from_millis(700),
             check_interval: Duration::from_secs(60),
             check_pause: Duration::from_secs(1),

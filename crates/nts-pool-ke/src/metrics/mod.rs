@@ -30,6 +30,8 @@ pub(crate) struct Metrics {
     phases: [Histogram; 5],
     picks: BTreeMap<(Tier, LevelKind), Counter>,
     failovers: Counter,
+    failovers_refused: Counter,
+    hedges: Counter,
     retries: [Counter; 2],
 }
 
@@ -79,12 +81,24 @@ impl Metrics {
             "Sources replaced by another within an exchange, before keys were sent.",
             &[],
         );
+        let failovers_refused = registry.counter(
+            "nts_pool_ke_failover_refused_total",
+            "Exchanges that failed because too many others had tried another source.",
+            &[],
+        );
+        let hedges = registry.counter(
+            "nts_pool_ke_hedge_total",
+            "Sources got ready beside one that took long, before keys were sent.",
+            &[],
+        );
         registry.collect(move |page| sources::show(&sources.get(), page));
         Self {
             outcomes,
             phases,
             picks,
             failovers,
+            failovers_refused,
+            hedges,
             retries,
         }
     }
@@ -111,6 +125,9 @@ impl Metrics {
             }
         }
         self.failovers.add(outcome.report.failovers());
+        let refused = u64::from(outcome.report.failover_refused);
+        self.failovers_refused.add(refused);
+        self.hedges.add(outcome.report.hedges);
         if let Some(succeeded) = outcome.report.same_source_retry {
             self.retries[usize::from(succeeded)].increment();
         }

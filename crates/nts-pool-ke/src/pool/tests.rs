@@ -18,7 +18,7 @@ use tokio_rustls::client::TlsStream;
 use super::*;
 use crate::config::{LimitsConfig, ObservabilityConfig, SourceConfig, TlsConfig, UpstreamConfig};
 use crate::fleet::HealthPolicy;
-use crate::selection::SelectionPolicy;
+use crate::selection::{Groups, SelectionPolicy};
 use crate::testing::{
     Answer, Authority, Script, TestSource, closed_port, cookies, ordinary_request,
 };
@@ -32,6 +32,7 @@ fn config(authority: &Authority, sources: Vec<SourceConfig>, timeout: Duration) 
         listen: vec!["127.0.0.1:0".parse().unwrap()].into(),
         sources: sources.into(),
         selection: SelectionPolicy::default(),
+        groups: Groups::default(),
         health: HealthPolicy::default(),
         geo: None,
         upstream: UpstreamConfig::default(),

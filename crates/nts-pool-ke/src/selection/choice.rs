@@ -102,6 +102,11 @@ impl Choice {
         }
     }
 
+    /// For whom it is.
+    pub fn user(&self) -> &User {
+        &self.user
+    }
+
     /// Draws the next candidate, in exact proportion to effective weight within the best tier
     /// that has any at the nearest level that has any. `None` if no source is left.
     pub fn next(&mut self, live: &impl Live, rng: &mut (impl CryptoRng + ?Sized)) -> Option<Pick> {

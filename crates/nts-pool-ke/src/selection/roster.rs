@@ -240,6 +240,13 @@ impl Roster {
         &self.groups
     }
 
+    /// Each region that any source serves, and who serves it.
+    pub fn regions(&self) -> impl Iterator<Item = (Region, Vec<SourceIndex>)> {
+        let sources = |places: &[Place]| places.iter().map(|place| place.source).collect();
+        self.levels()
+            .map(move |(region, places)| (region, sources(places)))
+    }
+
     pub(super) fn member(&self, source: SourceIndex) -> Option<&Member> {
         self.members.get(source.get())
     }

@@ -22,7 +22,7 @@ use crate::metrics::Metrics;
 use crate::selection::{Family, Location};
 use crate::source::Source;
 use crate::sources::{Present, Rules, Sources};
-use crate::upstream::{Answer as Found, IdleShare, Means, Resolve, SystemResolver};
+use crate::upstream::{Answer as Found, IdleShare, Means, Node, Resolve, SystemResolver};
 
 /// Sources as the pool sees them, each with its keeper, and all of them tended. All end when
 /// dropped.
@@ -102,10 +102,9 @@ pub(crate) fn means_with(
 ) -> Arc<Means> {
     Arc::new(Means {
         policy,
-        idle_share: IdleShare::new(1000),
         exchange_timeout: Duration::from_secs(20),
         tls: tls::client_config(&authority.trust(), None),
-        resolver,
+        node: Arc::new(Node::new(IdleShare::new(1000), resolver)),
     })
 }
 

@@ -5,7 +5,7 @@
 
 use std::io;
 use std::net::SocketAddr;
-use std::sync::Arc;
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
 use nts_service::config::Host;
@@ -24,9 +24,12 @@ use super::error::UpstreamError;
 use super::idle::IdleShare;
 use super::own_names::OwnNames;
 use super::race::Race;
+use super::reach::{LastReached, LostSince, is_no_route};
 use super::resolver::Resolve;
 use super::sessions::Sessions;
 use crate::config::{SourceConfig, UpstreamConfig};
+use crate::effort::Effort;
+use crate::selection::Family;
 
 /// Silence on a kept-alive connection after which the system looks whether anyone is there.
 const TCP_KEEPALIVE: Duration = Duration::from_secs(60);
@@ -42,10 +45,37 @@ pub(crate) struct Means {
     pub(crate) exchange_timeout: Duration,
     /// Whom the pool trusts, and what it shows of itself.
     pub(crate) tls: Arc<ClientConfig>,
+    /// What stays as it is when all that changes.
+    pub(crate) node: Arc<Node>,
+}
+
+/// What belongs to this machine, whatever its configuration says.
+pub(crate) struct Node {
     /// What idle connections may have together.
     pub(crate) idle_share: IdleShare,
     /// Where addresses come from.
     pub(crate) resolver: Arc<dyn Resolve>,
+    /// When a source was last reached.
+    last_reached: LastReached,
+    /// What may be done beside trying one source for each user.
+    effort: Mutex<Effort>,
+}
+
+impl Node {
+    /// A machine that has done nothing yet.
+    pub(crate) fn new(idle_share: IdleShare, resolver: Arc<dyn Resolve>) -> Self {
+        Self {
+            idle_share,
+            resolver,
+            last_reached: LastReached::default(),
+            effort: Mutex::default(),
+        }
+    }
+
+    /// What may be done beside trying one source for each user.
+    pub(crate) fn effort(&self) -> MutexGuard<'_, Effort> {
+        self.effort.lock().unwrap_or_else(PoisonError::into_inner)
+    }
 }
 
 /// Everything needed to connect to one source.
@@ -55,6 +85,7 @@ pub(crate) struct Connector {
     /// `None`: no certificate could be good for the source's name.
     target: Option<Target>,
     race: Race,
+    lost: LostSince,
 }
 
 struct Target {
@@ -81,6 +112,7 @@ impl Connector {
             sessions: Sessions::new(&means.tls, Instant::now()),
             target,
             race: Race::default(),
+            lost: LostSince::default(),
             means,
         }
     }
@@ -106,15 +138,24 @@ impl Connector {
         known.ok()?.ok()
     }
 
-    /// Opens a connection. The caller limits the time.
+    /// Opens a connection, over that family if there is one given. The caller limits the time.
     ///
     /// # Errors
     /// See [`UpstreamError`].
-    pub(crate) async fn open(&self) -> Result<Connected, UpstreamError> {
+    pub(crate) async fn open(&self, family: Option<Family>) -> Result<Connected, UpstreamError> {
         let target = self.target.as_ref().ok_or_else(unverifiable)?;
-        let addresses = target.addresses.get().await?;
+        let mut addresses = target.addresses.get().await?;
+        if let Some(family) = family {
+            let of_family = |it: &&SocketAddr| Family::of(it.ip()) == family;
+            addresses = addresses.iter().filter(of_family).copied().collect();
+            if addresses.is_empty() {
+                return Err(UpstreamError::NoAddressOf(family));
+            }
+        }
         let winner = self.race.run(&addresses, TcpStream::connect).await;
-        let winner = winner.map_err(UpstreamError::connect)?;
+        let winner = winner.map_err(|error| self.unconnected(error))?;
+        self.lost
+            .reached(&self.means.node.last_reached, Instant::now());
         let tcp = winner.prize;
         prepare(&tcp, self.means.exchange_timeout);
         let tls = self.sessions.tls(Instant::now());
@@ -131,10 +172,25 @@ impl Connector {
     }
 }
 
+impl Connector {
+    /// What it means that there is no TCP connection.
+    fn unconnected(&self, error: io::Error) -> UpstreamError {
+        let (anybody, now) = (&self.means.node.last_reached, Instant::now());
+        match error.kind() {
+            io::ErrorKind::ConnectionRefused => self.lost.reached(anybody, now),
+            _ if is_no_route(&error) && self.lost.is_own_fault(anybody, now) => {
+                return UpstreamError::Local(error);
+            }
+            _ => {}
+        }
+        UpstreamError::connect(error)
+    }
+}
+
 fn addresses_of(name: &ServerName<'_>, source: &SourceConfig, means: &Means) -> Addresses {
     let allow_private = source.allow_private;
     let deny_private = !allow_private.unwrap_or(!means.policy.deny_private_addresses);
-    let resolver = Arc::clone(&means.resolver);
+    let resolver = Arc::clone(&means.node.resolver);
     Addresses::new(name, source.port(), deny_private, resolver)
 }
 
@@ -154,4 +210,39 @@ fn prepare(tcp: &TcpStream, patience: Duration) {
     let _ = socket.set_tcp_user_timeout(Some(patience));
     #[cfg(not(target_os = "linux"))]
     let _ = patience;
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::testing::{Authority, means};
+    use crate::upstream::Class;
+
+    #[test]
+    fn no_route_to_anybody_is_never_the_sources_fault() {
+        let means = means(&Authority::new(), UpstreamConfig::default());
+        let connector = |port| {
+            let source = SourceConfig::new("127.0.0.1", port).unwrap();
+            Connector::new(&source, Arc::clone(&means))
+        };
+        let (one, other) = (connector(1), connector(2));
+        let class = |connector: &Connector, code| {
+            let error = io::Error::from_raw_os_error(code);
+            connector.unconnected(error).class()
+        };
+        const ENETUNREACH: i32 = 101;
+        const EHOSTUNREACH: i32 = 113;
+        const EADDRNOTAVAIL: i32 = 99;
+        const ECONNREFUSED: i32 = 111;
+        for code in [ENETUNREACH, EHOSTUNREACH, EADDRNOTAVAIL, ENETUNREACH] {
+            assert_eq!(class(&one, code), Class::Local);
+            assert_eq!(class(&other, code), Class::Local);
+        }
+        // Whoever refuses has been reached.
+        assert_eq!(class(&other, ECONNREFUSED), Class::Reach);
+        for code in [ENETUNREACH, EHOSTUNREACH, EADDRNOTAVAIL] {
+            assert_eq!(class(&one, code), Class::Reach);
+            assert_eq!(class(&other, code), Class::Local);
+        }
+    }
 }

@@ -10,6 +10,7 @@ use nts_service::ke_stream::ReadError;
 use nts_service::tls::HandshakeError;
 
 pub(crate) use crate::fleet::Class;
+use crate::selection::Family;
 
 /// Why a time source did not do what the pool asked of it.
 ///
@@ -25,6 +26,9 @@ pub(crate) enum UpstreamError {
     /// The domain has none but private addresses, and those are not connected to.
     #[error("its name leads to private addresses only, which are denied")]
     PrivateAddress,
+    /// It has to be asked over the family of the user's address, and has no address of that.
+    #[error("it has no {} address", .0.label())]
+    NoAddressOf(Family),
     /// No address of the domain accepted a TCP connection.
     #[error("no TCP connection: {0}")]
     Connect(io::Error),
@@ -79,7 +83,7 @@ impl UpstreamError {
     /// Whose fault it is.
     pub(crate) fn class(&self) -> Class {
         match self {
-            Self::Local(_) | Self::NoTime | Self::Full => Class::Local,
+            Self::Local(_) | Self::NoTime | Self::Full | Self::NoAddressOf(_) => Class::Local,
             Self::Resolve(_)
             | Self::Connect(_)
             | Self::TimedOut
@@ -188,12 +192,10 @@ fn class_of_answer(error: &ResponseError) -> Class {
 /// Errors that say something about this machine, not about the other end.
 fn is_local(error: &io::Error) -> bool {
     use io::ErrorKind as Kind;
-    matches!(
-        error.kind(),
-        Kind::OutOfMemory | Kind::AddrNotAvailable | Kind::NetworkDown | Kind::PermissionDenied
-    ) || error
-        .raw_os_error()
-        .is_some_and(|code| [EMFILE, ENFILE].contains(&code))
+    matches!(error.kind(), Kind::OutOfMemory | Kind::PermissionDenied)
+        || error
+            .raw_os_error()
+            .is_some_and(|code| [EMFILE, ENFILE].contains(&code))
 }
 
 const EMFILE: i32 = 24;

@@ -11,6 +11,7 @@ use tokio::sync::{OwnedSemaphorePermit, Semaphore};
 use tokio::time::Instant;
 
 use super::connection::Connection;
+use crate::selection::Family;
 
 /// What the idle connections to all sources may have together.
 #[derive(Clone, Debug)]
@@ -55,13 +56,19 @@ impl IdlePool {
         }
     }
 
-    /// Takes the connection that was parked last, if it is still good.
+    /// Takes the connection that was parked last, over that family if there is one given, if it is
+    /// still good.
     ///
     /// Good means: young enough, and nothing readable on it. Others are dropped on the way; those
     /// that the source has closed are counted in `closed`.
-    pub(crate) fn take(&self, now: Instant, closed: &mut usize) -> Option<Connection> {
+    pub(crate) fn take(
+        &self,
+        family: Option<Family>,
+        now: Instant,
+        closed: &mut usize,
+    ) -> Option<Connection> {
         loop {
-            let mut connection = self.lock().pop()?.connection;
+            let mut connection = self.pop(family)?;
             if self.is_over(&connection, now) {
                 continue;
             }
@@ -70,6 +77,16 @@ impl IdlePool {
             }
             *closed += 1;
         }
+    }
+
+    fn pop(&self, family: Option<Family>) -> Option<Connection> {
+        let mut connections = self.lock();
+        let fits = |parked: &Parked| {
+            let peer = || parked.connection.peer().map(|peer| Family::of(peer.ip()));
+            family.is_none() || peer() == family
+        };
+        let last = connections.iter().rposition(fits)?;
+        Some(connections.remove(last).connection)
     }
 
     /// Parks a connection whose source has promised to keep it open.

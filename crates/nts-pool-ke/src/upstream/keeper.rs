@@ -133,7 +133,7 @@ impl Keeper {
     }
 
     async fn ask(&self, phrasing: Phrasing) -> Result<Findings, UpstreamError> {
-        let mut connection = self.source.open().await?;
+        let mut connection = self.source.open(None).await?;
         let (capabilities, kept) =
             ask_capabilities(&mut connection, phrasing, self.source.token()).await?;
         let connection = match kept {
@@ -215,7 +215,7 @@ impl Keeper {
     /// Learns under which names users may know the source. A failure costs nothing but the list.
     async fn learn_names(&mut self, phrasing: Phrasing) {
         let ask = async {
-            let mut connection = self.source.open().await?;
+            let mut connection = self.source.open(None).await?;
             let names = ask_names(&mut connection, phrasing, self.source.token()).await?;
             connection.close().await;
             Ok::<_, UpstreamError>(names)

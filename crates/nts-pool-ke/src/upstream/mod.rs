@@ -15,11 +15,12 @@ mod knowledge;
 mod own_names;
 mod private;
 mod race;
+mod reach;
 mod resolver;
 mod sessions;
 mod slots;
 
-pub(crate) use connect::{Connector, Means};
+pub(crate) use connect::{Connector, Means, Node};
 pub(crate) use connection::Connection;
 pub use dialect::Dialect;
 pub(crate) use dialect::Phrasing;

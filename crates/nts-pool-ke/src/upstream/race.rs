@@ -11,6 +11,8 @@ use std::time::Duration;
 use tokio::task::JoinSet;
 use tokio::time::{Instant, sleep};
 
+use super::reach::is_no_route;
+
 /// The next address is tried when the one before has not answered for so long.
 const STAGGER: Duration = Duration::from_millis(150);
 /// More addresses than that are not tried.
@@ -37,7 +39,8 @@ impl Race {
     /// Runs `connect` for one address after the other until one succeeds.
     ///
     /// # Errors
-    /// The last failure, when all have failed.
+    /// The last failure when all have failed, rather one that says more than that there is no route:
+    /// there often is none for one of the families.
     pub(super) async fn run<T, F>(
         &self,
         addresses: &[SocketAddr],
@@ -70,7 +73,11 @@ impl Race {
                         self.remember(address, Instant::now());
                         return Ok(Winner { prize, time });
                     }
-                    Ok((_, _, Err(error))) | Err(error) => failure = error,
+                    Ok((_, _, Err(error))) | Err(error) => {
+                        if !is_no_route(&error) || failure.kind() == io::ErrorKind::NotFound {
+                            failure = error;
+                        }
+                    }
                 },
                 () = sleep(STAGGER), if waiting.len() > 0 => {}
             }
@@ -170,6 +177,7 @@ mod tests {
         Answer(u64),
         Fail(u64),
         Silence,
+        NoRoute,
     }
 
     /// A race in virtual time: who wins, after how many milliseconds.
@@ -194,6 +202,7 @@ mod tests {
                         Err(io::Error::other(address.to_string()))
                     }
                     Does::Silence => pending().await,
+                    Does::NoRoute => Err(io::ErrorKind::NetworkUnreachable.into()),
                 }
             }
         };
@@ -234,6 +243,21 @@ mod tests {
         let race = Race::default();
         let (result, took) = outcome(&race, &field).await;
         assert_eq!((result, took), (Err("10.0.0.1:4460".to_owned()), 30));
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn that_there_is_no_route_for_one_family_hides_no_other_failure() {
+        for order in [["::1", "10.0.0.1"], ["10.0.0.1", "::1"]] {
+            let does = |text| match text {
+                "::1" => Does::NoRoute,
+                _ => Does::Fail(10),
+            };
+            let (result, _) = outcome(&Race::default(), &order.map(|it| (it, does(it)))).await;
+            assert_eq!(result, Err("10.0.0.1:4460".to_owned()));
+        }
+        let (result, _) = outcome(&Race::default(), &[("::1", Does::NoRoute)]).await;
+        let none = io::Error::from(io::ErrorKind::NetworkUnreachable);
+        assert_eq!(result, Err(none.to_string()));
     }
 
     #[tokio::test(start_paused = true)]

@@ -10,7 +10,6 @@ use nts_pool_ke::selection::{Offer, SourceIndex, Tier};
 use super::exchange::{Exchange, Failure, Opening, Pending, Stage};
 use super::fault::Reaction;
 use super::shares::Kind;
-use super::source::Step;
 use super::view::{LiveFor, MOST_SLOTS, SLOTS, View};
 use super::world::{Happening, World};
 
@@ -170,19 +169,13 @@ impl World<'_> {
         }
     }
 
-    /// Nobody waits for these any more; what comes of them is still taken note of.
+    /// Nobody waits for these any more.
     fn abandon(&mut self, pending: &[Pending]) {
         for pending in pending {
-            let (source, step) = (pending.attempt.pick.source, pending.step);
-            let happening = Happening::NobodyWaits(source, step, pending.since);
-            self.queue.enter(step.ends.max(self.now), happening);
+            let source = pending.attempt.pick.source;
+            self.let_go(source);
+            self.event(source, Event::Overtaken);
         }
-    }
-
-    /// A connection is open for which nobody waited, or is not to be had.
-    pub(super) fn nobody_waited(&mut self, source: SourceIndex, step: Step, since: Instant) {
-        self.let_go(source);
-        self.note_outcome(source, step.reaction, self.now - since);
     }
 
     fn note_failure(&mut self, pending: &Pending, rule: &mut BeforeKeys) {

@@ -158,7 +158,9 @@ impl World<'_> {
         reaction: Reaction,
         since: Instant,
     ) {
-        self.view.sources[index.get()].drop_kept();
+        let source = &mut self.view.sources[index.get()];
+        source.drop_kept();
+        source.supported = None;
         self.let_go(index);
         let fair = exchange.budget.is_fair_after_keys(self.now - since);
         let class = match reaction {

@@ -29,9 +29,6 @@ pub(super) enum Happening {
     UserComes,
     /// An exchange goes on.
     Continues(Box<Exchange>, Stage),
-    /// A connection is open for which nobody waits any more, or is not to be had; it was begun
-    /// then.
-    NobodyWaits(SourceIndex, Step, Instant),
     /// A check ends that began then.
     CheckEnds(SourceIndex, Step, Instant),
     /// A fault begins.
@@ -78,9 +75,6 @@ impl World<'_> {
             match happening {
                 Happening::UserComes => self.user_comes(),
                 Happening::Continues(exchange, stage) => self.go_on_with(exchange, stage),
-                Happening::NobodyWaits(source, step, since) => {
-                    self.nobody_waited(source, step, since);
-                }
                 Happening::CheckEnds(source, step, began) => self.check_ends(source, step, began),
                 Happening::FaultBegins(source) => self.fault_begins(source),
                 Happening::FaultEnds(source) => self.fault_ends(source),

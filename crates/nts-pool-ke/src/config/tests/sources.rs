@@ -28,7 +28,7 @@ fn shown(name: &str, content: &str) -> Vec<String> {
         .sources
         .sources
         .iter()
-        .map(ToString::to_string)
+        .map(|source| source.shown(&config.groups).to_string())
         .collect()
 }
 
@@ -273,11 +273,11 @@ fn where_and_by_whom_a_source_is_run() {
     let files = Files::new();
     let config = files.parse(&with_sources(source, "")).unwrap().value;
     assert_eq!(
-        config.sources.sources[0].to_string(),
+        config.sources.sources[0].shown(&config.groups).to_string(),
         r#"{ id = "a.test:4460", domain = "a.test", port = 4460, weight = 1, dialect = "auto", ipv4 = true, ipv6 = false, regions = ["DE", "europe", "country:NA"], operator = "Example e.V." }"#
     );
     let again = with_sources(
-        &config.sources.sources[0].to_string(),
+        &config.sources.sources[0].shown(&config.groups).to_string(),
         "[selection]\nall-denied = \"error\"",
     );
     let again = files.parse(&again).unwrap().value;

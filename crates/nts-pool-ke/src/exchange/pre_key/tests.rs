@@ -72,9 +72,9 @@ async fn a_source_without_a_free_slot_comes_last() {
         slots.push(busy.slots.take().await);
     }
     let mut exchange = ground.exchange(Duration::from_secs(1));
-    let attempts = std::iter::from_fn(|| exchange.state.next());
+    let attempts = std::iter::from_fn(|| exchange.state.next(false));
     let attempts: Vec<_> = attempts
-        .map(|(attempt, _)| (attempt.pick.source.get(), attempt.patience))
+        .map(|it| (it.attempt.pick.source.get(), it.attempt.patience))
         .collect();
     assert_eq!(attempts[2], (2, Patience::Last));
     assert_eq!(attempts[0].1, Patience::Short);
@@ -91,8 +91,8 @@ async fn ejected_sources_are_not_picked_by_anybody() {
     let mut picked = HashSet::new();
     for _ in 0..200 {
         let mut exchange = ground.exchange(Duration::from_secs(1));
-        while let Some((attempt, _)) = exchange.state.next() {
-            picked.insert(attempt.pick.source.get());
+        while let Some(tried) = exchange.state.next(false) {
+            picked.insert(tried.attempt.pick.source.get());
         }
     }
     assert_eq!(picked, HashSet::from([3, 4, 5, 6, 7, 8]));

@@ -58,7 +58,11 @@ impl Groups {
         Ok(all)
     }
 
-    fn add(&mut self, group: Group) -> Result<(), GroupError> {
+    /// Takes over one more group.
+    ///
+    /// # Errors
+    /// If it contradicts those that are there, or itself; nothing has changed then.
+    pub fn add(&mut self, group: Group) -> Result<(), GroupError> {
         let name = normalized(&group.name);
         let free = matches!(Region::parse(&name, self), Err(RegionError::Unknown(_)));
         if !free || name.is_empty() || name.starts_with("country:") {
@@ -67,19 +71,18 @@ impl Groups {
         if group.countries.is_empty() {
             return Err(GroupError::Empty(group.name));
         }
-        let id = GroupId(self.groups.len());
-        for &country in &group.countries {
-            if let Some(first) = self.of_country.insert(country, id)
-                && first != id
-            {
-                return Err(GroupError::CountryTwice {
-                    country,
-                    first: self.name(first).to_owned(),
-                    second: group.name,
-                });
-            }
-        }
         let countries = group.countries;
+        let taken = |country: &Country| Some((*country, self.of(*country)?));
+        if let Some((country, first)) = countries.iter().find_map(taken) {
+            return Err(GroupError::CountryTwice {
+                country,
+                first: self.name(first).to_owned(),
+                second: group.name,
+            });
+        }
+        let id = GroupId(self.groups.len());
+        self.of_country
+            .extend(countries.iter().map(|country| (*country, id)));
         self.groups.push(Group { name, countries });
         Ok(())
     }
@@ -90,6 +93,11 @@ impl Groups {
             .iter()
             .position(|group| group.name == name)
             .map(GroupId)
+    }
+
+    /// All of them, in their order.
+    pub fn all(&self) -> &[Group] {
+        &self.groups
     }
 
     /// What the group is called; empty for a group of other [`Groups`].

@@ -8,7 +8,7 @@ use crate::fleet::State;
 use crate::testing::{
     Authority, Script, TestPool, TestResolver, TestSource, means, means_with, untended,
 };
-use crate::upstream::{Class, Dialect, IdleShare};
+use crate::upstream::{Class, Dialect, IdleShare, Node, SystemResolver};
 
 /// One source and the pool that keeps it.
 async fn kept(script: Script, configure: impl FnOnce(&mut SourceConfig)) -> (TestSource, TestPool) {
@@ -177,7 +177,7 @@ async fn connections_to_addresses_that_the_source_has_left_are_closed() {
     let pool = TestPool::with_means(vec![config], &means);
     phrasing(&pool).await.unwrap();
     let peer = async || loop {
-        if let Some(connection) = pool.source(0).idle.take(Instant::now(), &mut 0) {
+        if let Some(connection) = pool.source(0).idle.take(None, Instant::now(), &mut 0) {
             let peer = connection.peer().unwrap().ip().to_string();
             assert!(pool.source(0).idle.park(connection).is_none());
             return peer;
@@ -250,7 +250,8 @@ async fn all_sources_together_keep_no_more_idle_connections_than_files_allow() {
     let identity = authority.identity("127.0.0.1");
     let policy = UpstreamConfig::default();
     let mut means = Arc::into_inner(means(&authority, policy)).unwrap();
-    means.idle_share = IdleShare::new(2);
+    let resolver = Arc::new(SystemResolver::default());
+    means.node = Arc::new(Node::new(IdleShare::new(2), resolver));
     let means = Arc::new(means);
     let mut sources = Vec::new();
     for _ in 0..4 {
@@ -270,7 +271,7 @@ async fn all_sources_together_keep_no_more_idle_connections_than_files_allow() {
     // Whoever takes one makes room for another.
     let has_one = |it: &&Arc<Source>| it.idle.len() == 1;
     let taken = pool.sources.all().iter().find(has_one).unwrap();
-    let connection = taken.idle.take(Instant::now(), &mut 0).unwrap();
+    let connection = taken.idle.take(None, Instant::now(), &mut 0).unwrap();
     assert_eq!(idle(), 1);
     assert!(taken.idle.park(connection).is_none());
     let other = pool
@@ -279,7 +280,7 @@ async fn all_sources_together_keep_no_more_idle_connections_than_files_allow() {
         .iter()
         .find(|it| it.idle.len() == 0)
         .unwrap();
-    let surplus = other.idle.park(other.open().await.unwrap());
+    let surplus = other.idle.park(other.open(None).await.unwrap());
     assert!(surplus.is_some());
     assert_eq!(idle(), 2);
 }
