@@ -5,13 +5,15 @@ use std::io::Write;
 use clap::Subcommand;
 use nts_service::exit::ExitCode;
 
-use crate::probe;
+use crate::{probe, status};
 
 /// Something else than running a pool.
 #[derive(Debug, Subcommand)]
 pub enum Command {
     /// Look at a time source as a pool would: can it serve, and if not, what to do
     Probe(probe::Arguments),
+    /// Show how the sources of a running pool do
+    Status(status::Arguments),
 }
 
 impl Command {
@@ -19,6 +21,7 @@ impl Command {
     pub fn run(&self, out: &mut dyn Write, problems: &mut dyn Write) -> ExitCode {
         match self {
             Self::Probe(arguments) => probe::probe(arguments, out, problems),
+            Self::Status(arguments) => status::status(arguments, out, problems),
         }
     }
 }

@@ -18,7 +18,9 @@ use crate::config::SourceConfig;
 use crate::fleet::{Action, Arrival, Event, Fleet, HealthPolicy, Place, SourceKey, State};
 use crate::names::{KnownNames, TooManyNames};
 use crate::roll::Roll;
-use crate::selection::{Groups, NameIndex, Roster, RosterError, SelectionPolicy, SourceIndex};
+use crate::selection::{
+    Groups, NameIndex, Roster, RosterError, SelectionPolicy, SourceIndex, Standing,
+};
 
 /// Tables are made anew at most this often, unless users learn a new name.
 const REBUILD_PAUSE: Duration = Duration::from_millis(250);
@@ -123,6 +125,14 @@ impl Directory {
     /// What is thought of the source; unknown for one that is not listed any more.
     pub(crate) fn state(&self, source: SourceKey) -> State {
         self.lock().state(source)
+    }
+
+    /// What is thought of all sources, and what they have of their weight.
+    pub(crate) fn overview(&self) -> HashMap<SourceKey, (State, Standing)> {
+        let ledger = self.lock();
+        let keys = ledger.records.keys();
+        keys.map(|key| (*key, (ledger.state(*key), ledger.fleet.standing(*key))))
+            .collect()
     }
 
     /// Whether most sources fail at once, or nobody is in service.

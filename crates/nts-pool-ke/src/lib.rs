@@ -21,7 +21,8 @@
 //! | `selection` | choosing a source by weight, place, family, name and operator; pure |
 //! | `fleet` | the health of all sources: who may be sent users; pure |
 //! | `directory`, `roll`, `sources`, `keepers` | where those rules meet the running pool |
-//! | `source`, `names`, `upstream` | a source's state, connections, capabilities |
+//! | `source`, `names`, `track`, `upstream` | a source's state, connections, capabilities |
+//! | `status` | all sources in a table, for people |
 //! | `error`, `outcome`, `metrics` | what went wrong, and who is told |
 //! | `certificates` | how long they are still good |
 //! | `wall_clock` | what certificates are checked by, and an alarm when it jumps |
@@ -38,6 +39,7 @@ pub mod probe;
 pub mod program;
 pub mod reload;
 pub mod selection;
+pub mod status;
 pub mod wall_clock;
 
 mod budget;
@@ -58,6 +60,7 @@ mod source;
 mod sources;
 #[cfg(test)]
 mod testing;
+mod track;
 mod upstream;
 
 pub use config::{Config, SourceConfig};

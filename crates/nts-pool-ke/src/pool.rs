@@ -17,6 +17,7 @@ use crate::config::Config;
 use crate::door::Door;
 use crate::selection::RosterError;
 use crate::setup::Setup;
+use crate::status;
 use crate::wall_clock::{self, SystemClock, WallClock};
 
 const METRICS_PREFIX: &str = "nts_pool_ke";
@@ -182,6 +183,7 @@ fn local_address(listener: &TcpListener) -> Option<SocketAddr> {
 
 fn pages(registry: Registry, setup: &Setup, leaves: Shutdown) -> Pages {
     let (sources, certificates) = (Arc::clone(&setup.sources), setup.certificates.clone());
+    let shown = Arc::clone(&sources);
     let unless = |fault: bool, text: &str| match fault {
         true => Err(text.to_owned()),
         false => Ok(()),
@@ -195,7 +197,9 @@ fn pages(registry: Registry, setup: &Setup, leaves: Shutdown) -> Pages {
             let works = sources.get().directory().is_ready();
             unless(!works, "no time source works")
         });
-    Pages::new(move || Ok(registry.render())).with_ready(ready)
+    Pages::new(move || Ok(registry.render()))
+        .with_ready(ready)
+        .with_status(move || status::document(&shown.get()))
 }
 
 #[cfg(test)]

@@ -19,6 +19,7 @@ use crate::metrics::Requests;
 use crate::names::TooManyNames;
 use crate::round_trip::RoundTrip;
 use crate::selection::Family;
+use crate::track::{Occasion, Track};
 use crate::upstream::{
     Board, Connection, Connector, Dialect, IdlePool, Means, OwnNames, Slots, UpstreamError,
 };
@@ -51,6 +52,7 @@ pub(crate) struct Source {
 struct Memory {
     cookie_quirks: Mutex<Option<CookieQuirks>>,
     round_trip: RoundTrip,
+    track: Track,
     /// Whether the last thing that it did was to fail.
     failing: AtomicBool,
 }
@@ -242,11 +244,29 @@ impl Source {
         self.memory.failing.load(Ordering::Relaxed)
     }
 
+    /// Remembers, for people, why something failed.
+    pub(crate) fn note_error(&self, occasion: Occasion, error: &UpstreamError) {
+        self.memory.track.failure(occasion, &error.to_string());
+    }
+
+    /// How it has done, for people.
+    pub(crate) fn track(&self) -> &Track {
+        &self.memory.track
+    }
+
+    /// Exchanges with it that are under way.
+    pub(crate) fn busy(&self) -> usize {
+        self.concurrency().saturating_sub(self.slots.free())
+    }
+
     /// Takes note of what it did: what follows for its users is the business of all sources
     /// together.
     pub(crate) fn report(&self, event: Event) {
         if let Some(failing) = failed(event) {
             self.memory.failing.store(failing, Ordering::Relaxed);
+            if !matches!(event, Event::CheckPassed | Event::CheckFailed(_)) {
+                self.memory.track.exchange(!failing);
+            }
         }
         self.place.directory.report(self.place.key, event);
     }

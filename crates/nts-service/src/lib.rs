@@ -21,6 +21,7 @@ pub mod quick_ack;
 pub mod runtime;
 pub mod shutdown;
 pub mod signals;
+pub mod table;
 pub mod telemetry;
 pub mod tls;
 pub mod watch;

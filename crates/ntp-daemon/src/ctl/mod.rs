@@ -9,7 +9,6 @@ mod force_sync;
 mod nts;
 mod plain;
 mod status;
-mod table;
 mod units;
 mod validate;
 

@@ -1,6 +1,7 @@
 //! The status as a page that a person reads at a glance.
 
-use super::table;
+use nts_service::table;
+
 use super::units::{harmless, short, signed, span};
 use crate::observe::state::{
     ClockState, ConfiguredSourceState, KeServerState, LeapIndicator, ObservableState, ServerState,

@@ -93,6 +93,33 @@ impl Config {
     }
 }
 
+/// Reads `[observability]` alone, so that nobody needs to be able to read keys who asks where a pool
+/// shows its state.
+///
+/// # Errors
+/// All problems at once.
+pub fn load_observability(path: &Path) -> Result<ObservabilityConfig, Problems> {
+    let read_part = |root: &Section<'_>| {
+        for other in OTHER_SECTIONS {
+            root.has(other);
+        }
+        let section = root.section("observability");
+        Some(section.map_or_else(Default::default, |it| read_observability(&it)))
+    };
+    config::load(path, read_part).map(|loaded| loaded.value)
+}
+
+/// All sections but `[observability]`.
+const OTHER_SECTIONS: [&str; 7] = [
+    "nts-pool-ke-server",
+    "upstream",
+    "limits",
+    "proxy-protocol",
+    "shutdown",
+    "selection",
+    "health",
+];
+
 fn read(root: &Section<'_>) -> Option<Config> {
     let observability = root.section("observability");
     let observability = observability.map(|section| observability::read(&section));

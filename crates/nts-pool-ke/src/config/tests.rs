@@ -285,6 +285,9 @@ monitor-prefixes = ["2001:db8::/48"]
 metrics-exporter-listen = "127.0.0.1:9976"
 "#
     );
+    files.write("effective.toml", &shown, 0o600);
+    let part = load_observability(&files.path("effective.toml")).unwrap();
+    assert_eq!(part, config.observability);
     let debug = format!("{config:?}");
     assert!(!debug.contains(GOOD_TOKEN) && !shown.contains(GOOD_TOKEN));
     let [_, second] = config.sources.sources.as_slice() else {

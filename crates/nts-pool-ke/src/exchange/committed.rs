@@ -18,6 +18,7 @@ use crate::fleet::Event;
 use crate::key_rule::{AfterKeys, BeforeKeys};
 use crate::selection::Family;
 use crate::source::Source;
+use crate::track::Occasion;
 use crate::upstream::{Class, Connection, Slot, UpstreamError};
 
 /// The state from which keys are sent: to one source, which is fixed.
@@ -170,5 +171,6 @@ fn note_failure(source: &Source, error: &UpstreamError) {
     }
     drop(source.idle.clear());
     source.report(Event::FailedAfterKeys(error.class()));
+    source.note_error(Occasion::AfterKeys, error);
     source.board.mistrust();
 }

@@ -16,6 +16,7 @@ use crate::key_rule::{Attempt, BeforeKeys, Budget};
 use crate::selection::{Choice, Family, NothingInCommon, Offer, nothing_in_common};
 use crate::source::Source;
 use crate::sources::{Sources, View};
+use crate::track::Occasion;
 use crate::upstream::{Connection, Phrasing, Slot, UpstreamError};
 
 /// The user's TLS connection as a giver of keys. It gives them once: it is consumed.
@@ -315,6 +316,7 @@ fn note_failure(source: &Source, error: &UpstreamError) {
     // nothing was found out.
     if !matches!(error, UpstreamError::CheckFailed(_) | UpstreamError::Full) {
         source.report(Event::FailedBeforeKeys(error.class()));
+        source.note_error(Occasion::BeforeKeys, error);
     }
 }
 

@@ -18,6 +18,7 @@ use crate::fleet::{Blame, Event};
 use crate::metrics::Metrics;
 use crate::selection::Supported;
 use crate::source::Source;
+use crate::track::Occasion;
 
 /// A check has to be over by then: a source that is slower would not be of use to most users.
 const CHECK_LIMIT: Duration = Duration::from_secs(2);
@@ -202,6 +203,7 @@ impl Keeper {
         }
         self.source.board.failed(error.class(), Instant::now());
         self.source.report(Event::CheckFailed(error.class()));
+        self.source.note_error(Occasion::Check, error);
         let gone = if error.class().blame() == Blame::Hard {
             self.source.idle.clear()
         } else {

@@ -25,7 +25,12 @@ impl Slots {
 
     /// Whether nobody would have to wait.
     pub(crate) fn is_free(&self) -> bool {
-        self.0.available_permits() > 0
+        self.free() > 0
+    }
+
+    /// How many are free.
+    pub(crate) fn free(&self) -> usize {
+        self.0.available_permits()
     }
 
     /// Takes a slot, as soon as there is one. The caller limits the time; who came first is first.

@@ -36,6 +36,7 @@ pub use cookies::check_cookies;
 pub use exchange::{Exchanged, exchange_keys};
 pub use handshake::{Peer, Session, explain_read, shake_hands};
 pub use ntp::{Keys, check_time};
+pub use printable::printable;
 pub use reach::{connect, look_up};
 pub use report::{Report, Step, Verdict};
 pub use time_server::find_time_server;

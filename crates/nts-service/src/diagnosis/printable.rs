@@ -4,8 +4,8 @@
 const LONGEST: usize = 1200;
 
 /// The same text without anything that a terminal would obey: control characters and those that
-/// change the direction of writing are spelled out.
-pub(super) fn printable(text: &str) -> String {
+/// change the direction of writing are spelled out. At most 1200 characters of it.
+pub fn printable(text: &str) -> String {
     let mut shown = String::with_capacity(text.len());
     for (count, character) in text.chars().enumerate() {
         if count == LONGEST {

@@ -37,6 +37,7 @@ type Render = Arc<dyn Fn() -> Result<String, String> + Send + Sync>;
 pub struct Pages {
     metrics: Render,
     ready: Readiness,
+    status: Option<Render>,
 }
 
 impl Pages {
@@ -46,7 +47,18 @@ impl Pages {
         Self {
             metrics: Arc::new(metrics),
             ready: Readiness::new(),
+            status: None,
         }
+    }
+
+    /// `/status`: a JSON document for people and their tools (an error gives status 500).
+    #[must_use]
+    pub fn with_status(
+        mut self,
+        status: impl Fn() -> Result<String, String> + Send + Sync + 'static,
+    ) -> Self {
+        self.status = Some(Arc::new(status));
+        self
     }
 
     /// `/readyz`: 200, or 503 with one line for each condition that does not hold.
@@ -135,24 +147,34 @@ impl Pages {
             .next()
             .unwrap_or_default();
         match path {
-            b"/metrics" => match (self.metrics)() {
-                Ok(text) => Response::new(200, "OK", text),
-                Err(reason) => Response::new(500, "Internal Server Error", reason + "\n"),
-            },
+            b"/metrics" => Response::rendered(&self.metrics),
             b"/healthz" => Response::new(200, "OK", "ok\n"),
             b"/readyz" => match self.ready.check() {
                 Ok(()) => Response::new(200, "OK", "ready\n"),
                 Err(reason) => Response::new(503, "Service Unavailable", reason + "\n"),
             },
-            _ => Response::new(404, "Not Found", "see /metrics, /healthz, /readyz\n"),
+            path => match &self.status {
+                Some(status) if path == b"/status" => Response::rendered(status).into_json(),
+                Some(_) => Response::new(
+                    404,
+                    "Not Found",
+                    "see /metrics, /healthz, /readyz, /status\n",
+                ),
+                None => Response::new(404, "Not Found", "see /metrics, /healthz, /readyz\n"),
+            },
         }
     }
 }
+
+/// Text as Prometheus wants it, which all others take too.
+const TEXT: &str = "text/plain; version=0.0.4; charset=utf-8";
+const JSON: &str = "application/json";
 
 /// One answer, after which the connection is closed.
 struct Response {
     status: u16,
     reason: &'static str,
+    content_type: &'static str,
     body: String,
 }
 
@@ -161,7 +183,23 @@ impl Response {
         Self {
             status,
             reason,
+            content_type: TEXT,
             body: body.into(),
+        }
+    }
+
+    /// Says that the body is JSON, unless it is the reason why there is none.
+    fn into_json(mut self) -> Self {
+        if self.status == 200 {
+            self.content_type = JSON;
+        }
+        self
+    }
+
+    fn rendered(render: &Render) -> Self {
+        match render() {
+            Ok(text) => Self::new(200, "OK", text),
+            Err(reason) => Self::new(500, "Internal Server Error", reason + "\n"),
         }
     }
 }
@@ -174,8 +212,8 @@ impl fmt::Display for Response {
         }
         write!(
             f,
-            "Content-Type: text/plain; version=0.0.4; charset=utf-8\r\n\
-             Content-Length: {}\r\nConnection: close\r\n\r\n{}",
+            "Content-Type: {}\r\nContent-Length: {}\r\nConnection: close\r\n\r\n{}",
+            self.content_type,
             self.body.len(),
             self.body
         )

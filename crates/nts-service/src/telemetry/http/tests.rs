@@ -109,3 +109,27 @@ async fn whoever_says_nothing_is_gone_after_a_second() {
     let waited = began.elapsed().as_millis();
     assert!((990..1100).contains(&waited), "{waited}");
 }
+
+#[tokio::test]
+async fn a_status_is_json_where_there_is_one() {
+    let listener = bind("127.0.0.1:0".parse().unwrap()).unwrap();
+    let address = listener.local_addr().unwrap();
+    let (_trigger, shutdown) = shutdown::channel();
+    let pages = Pages::new(|| Ok(String::new())).with_status(|| Ok("{}\n".to_owned()));
+    tokio::spawn(serve(listener, pages, shutdown));
+    let answer = ask(address, b"GET /status HTTP/1.0\r\n\r\n").await;
+    assert_eq!(
+        answer,
+        "HTTP/1.1 200 OK\r\nContent-Type: application/json\r\nContent-Length: 3\r\n\
+         Connection: close\r\n\r\n{}\n"
+    );
+    let answer = ask(address, b"GET / HTTP/1.0\r\n\r\n").await;
+    assert!(
+        answer.ends_with("see /metrics, /healthz, /readyz, /status\n"),
+        "{answer}"
+    );
+
+    let (address, _trigger) = endpoint(Ok("")).await;
+    let answer = ask(address, b"GET /status HTTP/1.0\r\n\r\n").await;
+    assert!(answer.starts_with("HTTP/1.1 404 Not Found\r\n"), "{answer}");
+}

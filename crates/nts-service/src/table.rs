@@ -1,8 +1,8 @@
-//! Columns that line up.
+//! Columns that line up, for people who look at a terminal.
 
 /// Lays out `rows` under `head`; columns are as wide as their longest cell and two blanks apart.
 /// Cells past the head's length are left out.
-pub(super) fn render(head: &[&str], rows: &[Vec<String>]) -> String {
+pub fn render(head: &[&str], rows: &[Vec<String>]) -> String {
     let width = |column: usize, title: &str| {
         let cells = rows.iter().filter_map(|row| row.get(column));
         let longest = cells.map(|cell| cell.chars().count()).max();
