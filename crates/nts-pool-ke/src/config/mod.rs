@@ -104,7 +104,7 @@ pub fn load_observability(path: &Path) -> Result<ObservabilityConfig, Problems> 
             root.has(other);
         }
         let section = root.section("observability");
-        Some(section.map_or_else(Default::default, |it| read_observability(&it)))
+        Some(section.map_or_else(Default::default, |it| observability::read(&it)))
     };
     config::load(path, read_part).map(|loaded| loaded.value)
 }
