@@ -106,6 +106,7 @@ impl Lab {
             longlived_connections: 51,
             ntp_port: None,
             ntp_server: None,
+            proxy_protocol: None,
         };
         change(&mut ke_server);
         let config = DaemonConfig {

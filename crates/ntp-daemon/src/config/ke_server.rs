@@ -8,6 +8,7 @@ use std::time::Duration;
 use nts_proto::ke::name::NtpServerName;
 use nts_proto::ke::token::AuthenticationToken;
 use nts_service::config::{Host, Located, Port, Section};
+use nts_service::proxy_protocol::{self, ProxyProtocol};
 use nts_service::tls::{Identity, load_certificate};
 use rustls_pki_types::CertificateDer;
 
@@ -44,6 +45,8 @@ pub struct KeServerConfig {
     pub ntp_port: Option<u16>,
     /// Name or address told to clients; without it they use the address they asked.
     pub ntp_server: Option<NtpServerName>,
+    /// Which balancers connections come through; `None`: they come by themselves.
+    pub proxy_protocol: Option<ProxyProtocol>,
 }
 
 /// How pools prove who they are. Empty lists, the default, authorise nobody.
@@ -88,6 +91,8 @@ fn read(section: &Section<'_>, listen: Option<SocketAddr>) -> Option<KeServerCon
     );
     let ntp_port = section.optional::<Port>("ntp-port").map(Port::get);
     let ntp_server = section.checked("ntp-server", check_server_name);
+    let proxy_protocol = section.section("proxy-protocol");
+    let proxy_protocol = proxy_protocol.and_then(|section| proxy_protocol::read(&section));
     check_versions(section);
     Some(KeServerConfig {
         listen: listen?,
@@ -98,6 +103,7 @@ fn read(section: &Section<'_>, listen: Option<SocketAddr>) -> Option<KeServerCon
         longlived_connections,
         ntp_port,
         ntp_server,
+        proxy_protocol,
     })
 }
 

@@ -43,8 +43,8 @@ const BIND_LOG_INTERVAL: Duration = Duration::from_secs(60);
 /// Time after the deadline of an exchange to say that it is over.
 const GRACE: Duration = Duration::from_millis(500);
 
-/// Time that running exchanges get when the daemon stops.
-const DRAIN: Duration = Duration::from_millis(500);
+/// Running exchanges get their whole time when the daemon stops, but no more than this.
+const LONGEST_DRAIN: Duration = Duration::from_secs(5);
 
 /// A running key exchange server. Dropping it ends all its connections at once; after the
 /// shutdown given to [`KeServer::start`] they may finish, see [`KeServer::finished`].
@@ -53,6 +53,7 @@ pub struct KeServer {
     configured: SocketAddr,
     bound: Arc<OnceLock<SocketAddr>>,
     shared: Arc<Shared>,
+    gate: Gate,
     task: Option<JoinHandle<()>>,
 }
 
@@ -91,9 +92,10 @@ impl KeServer {
             first_byte: Some(first_byte_limit(config.key_exchange_timeout)),
             time_limit: config.key_exchange_timeout,
             grace: GRACE,
-            drain: DRAIN,
+            drain: config.key_exchange_timeout.min(LONGEST_DRAIN),
         };
         let gate = Gate::with_prefix_limits(config.concurrent_connections, PrefixLimits::default());
+        gate.set_proxy_protocol(config.proxy_protocol.clone());
         let bound = Arc::new(OnceLock::new());
         let binding = Binding {
             address: config.listen,
@@ -104,7 +106,7 @@ impl KeServer {
         let task = tokio::spawn(serve(
             listener,
             binding,
-            gate,
+            gate.clone(),
             limits,
             Arc::clone(&shared),
             counted,
@@ -114,13 +116,15 @@ impl KeServer {
             configured: config.listen,
             bound,
             shared,
+            gate,
             task: Some(task),
         }
     }
 
-    /// Takes certificate, private key and authorised pools of `config` over: new connections get
-    /// the certificate, new requests are judged by the authorisation.
+    /// Takes certificate, private key, authorised pools and balancers of `config` over: new
+    /// connections get the certificate, new requests are judged by the authorisation.
     pub fn reload(&self, config: &KeServerConfig) {
+        self.gate.set_proxy_protocol(config.proxy_protocol.clone());
         self.shared
             .credentials
             .store(Arc::new(Credentials::new(config)));

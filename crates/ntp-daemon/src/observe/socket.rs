@@ -6,12 +6,13 @@
 
 use std::io;
 use std::os::fd::AsFd;
-use std::os::unix::fs::{FileTypeExt, MetadataExt, PermissionsExt};
+use std::os::unix::fs::{FileTypeExt, MetadataExt};
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::time::Duration;
 
-use nix::sys::stat::{Mode, fchmod};
+use nix::fcntl::AT_FDCWD;
+use nix::sys::stat::{FchmodatFlags, Mode, fchmod, fchmodat};
 use socket2::{Domain, SockAddr, Socket, Type};
 use tokio::io::{AsyncRead, AsyncReadExt, AsyncWrite, AsyncWriteExt};
 use tokio::net::{UnixListener, UnixStream};
@@ -108,7 +109,9 @@ fn listen(path: &Path, permissions: u32) -> io::Result<(UnixListener, SocketFile
         path: path.to_owned(),
         identity: (found.dev(), found.ino()),
     };
-    std::fs::set_permissions(path, std::fs::Permissions::from_mode(permissions))?;
+    // Not what a symbolic link leads to, should there be one in its place by now.
+    let mode = Mode::from_bits_truncate(permissions);
+    fchmodat(AT_FDCWD, path, mode, FchmodatFlags::NoFollowSymlink)?;
     socket.listen(128)?;
     socket.set_nonblocking(true)?;
     Ok((UnixListener::from_std(socket.into())?, file))

@@ -23,13 +23,15 @@ fn defaults_and_values_of_every_key() {
     assert_eq!(ke_server.concurrent_connections, 512);
     assert_eq!(ke_server.longlived_connections, 51);
     assert_eq!((ke_server.ntp_port, &ke_server.ntp_server), (None, &None));
+    assert_eq!(ke_server.proxy_protocol, None);
     assert!(ke_server.authorization.certificates.is_empty());
     assert!(ke_server.authorization.tokens.is_empty());
 
     let text = server(
         &issued,
         "key-exchange-timeout-ms = 250\nconcurrent-connections = 7\nlonglived-connections = 3\n\
-         ntp-port = 1123\nntp-server = 'NTP.a.test.'\naccept-ntp-versions = [4]\n",
+         ntp-port = 1123\nntp-server = 'NTP.a.test.'\naccept-ntp-versions = [4]\n\
+         proxy-protocol = { mode = 'required', allow = ['192.0.2.1/32'] }\n",
     );
     let ke_server = &good(&text).config.ke_servers[0];
     assert_eq!(ke_server.key_exchange_timeout.as_millis(), 250);
@@ -41,6 +43,8 @@ fn defaults_and_values_of_every_key() {
         (7, 3)
     );
     assert_eq!(ke_server.ntp_port, Some(1123));
+    let balancers = ke_server.proxy_protocol.as_ref().unwrap().networks();
+    assert_eq!(balancers, ["192.0.2.1/32".parse().unwrap()]);
     assert_eq!(
         ke_server.ntp_server.as_ref().unwrap().as_str(),
         "NTP.a.test."

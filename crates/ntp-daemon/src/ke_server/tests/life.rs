@@ -1,3 +1,5 @@
+use nts_service::proxy_protocol::ProxyProtocol;
+
 use super::*;
 use tokio::time::Instant;
 
@@ -202,4 +204,35 @@ async fn beyond_the_slots_connections_are_closed_at_once_and_counted() {
     );
     let answer = first.ask(ORDINARY).await;
     lab.check_cookies(&answer, CHOSEN, END, 15, &first.export(15));
+}
+
+#[tokio::test]
+async fn who_cannot_finish_before_the_end_gets_error_2() {
+    let lab = Lab::with(|config, _| config.key_exchange_timeout = Duration::from_secs(60));
+    let mut user = lab.connect().await;
+    user.send(&ORDINARY[..10]).await;
+    lab.trigger.fire();
+    let start = pause();
+    assert_eq!(user.receive().await, ERROR_2);
+    check_time(start, 5);
+    lab.server.finished().await;
+}
+
+#[tokio::test]
+async fn behind_a_balancer_only_the_balancer_may_connect() {
+    let networks = |text: &str| ProxyProtocol::from_networks([text.parse().unwrap()]);
+    let mut lab = Lab::with(|config, _| config.proxy_protocol = networks("127.0.0.0/8"));
+    // A header for a user at 198.51.100.7, and his request.
+    let header = "0d0a0d0a000d0a515549540a2111000cc6336407c00002019c40116c";
+    let mut tcp = lab.tcp().await;
+    tcp.write_all(&hex::decode(header).unwrap()).await.unwrap();
+    let client = tls::client_config(&lab.trust(), None);
+    let name = "localhost".try_into().unwrap();
+    let mut user = Peer(tls::connect(client, name, tcp).await.unwrap());
+    assert!(user.ask(ORDINARY).await.starts_with(CHOSEN));
+    // After a reload somebody else is the balancer.
+    lab.config.proxy_protocol = networks("192.0.2.0/24");
+    lab.server.reload(&lab.config);
+    let mut stranger = lab.tcp().await;
+    assert_eq!(stranger.read(&mut [0]).await.unwrap(), 0);
 }

@@ -36,6 +36,7 @@ const END: &str = "80000000";
 /// Error records with End of Message.
 const ERROR_0: &str = "80020002000080000000";
 const ERROR_1: &str = "80020002000180000000";
+const ERROR_2: &str = "80020002000280000000";
 
 /// A running server.
 struct Lab {
@@ -66,6 +67,7 @@ impl Lab {
             longlived_connections: 2,
             ntp_port: None,
             ntp_server: None,
+            proxy_protocol: None,
         };
         change(&mut config, &pki);
         let keys = Arc::new(KeyStore::open(&KeysetConfig::default()).unwrap());
