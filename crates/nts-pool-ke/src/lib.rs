@@ -25,6 +25,7 @@
 //! | `status` | all sources in a table, for people |
 //! | `error`, `outcome`, `metrics` | what went wrong, and who is told |
 //! | `certificates` | how long they are still good |
+//! | `defect` | what a panic must not end |
 //! | `wall_clock` | what certificates are checked by, and an alarm when it jumps |
 //!
 //! What never happens here: NTP, record parsing, a look into a cookie.
@@ -44,6 +45,7 @@ pub mod wall_clock;
 
 mod budget;
 mod certificates;
+mod defect;
 mod directory;
 mod door;
 mod error;

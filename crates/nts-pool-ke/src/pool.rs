@@ -14,6 +14,7 @@ use tokio::net::TcpListener;
 use tokio::task::JoinSet;
 
 use crate::config::Config;
+use crate::defect::for_ever;
 use crate::door::Door;
 use crate::selection::RosterError;
 use crate::setup::Setup;
@@ -102,9 +103,13 @@ impl Pool {
         let (leaving, leaves) = shutdown::channel();
 
         let mut tending = JoinSet::new();
-        tending.spawn(Arc::clone(&setup.sources).tend());
-        tending.spawn(setup.certificates.clone().watch());
-        tending.spawn(wall_clock::watch(clock, wall_clock::jumps(&registry)));
+        let sources = Arc::clone(&setup.sources);
+        tending.spawn(for_ever(move || Arc::clone(&sources).tend()));
+        let jumps = wall_clock::jumps(&registry);
+        let watch = move || wall_clock::watch(Arc::clone(&clock), jumps.clone());
+        tending.spawn(for_ever(watch));
+        let certificates = setup.certificates.clone();
+        tending.spawn(for_ever(move || certificates.clone().watch()));
         let mut running = JoinSet::new();
         if let Some(listener) = metrics_listener {
             let pages = pages(registry.clone(), &setup, leaves);

@@ -1,6 +1,7 @@
 //! One task per source that keeps it ready: checks it, learns what it supports, keeps a connection
 //! warm. No user's keys ever come here, so no user pays for a test.
 
+use std::io;
 use std::net::SocketAddr;
 use std::sync::Arc;
 use std::time::Duration;
@@ -14,6 +15,7 @@ use super::dialect::Phrasing;
 use super::error::{Class, UpstreamError};
 use super::info::{ask_capabilities, ask_names};
 use super::knowledge::{Knowledge, REPEAT_AFTER};
+use crate::defect::contain;
 use crate::fleet::{Blame, Event};
 use crate::metrics::Metrics;
 use crate::selection::Supported;
@@ -88,8 +90,9 @@ impl Keeper {
     /// One check, and everything that follows from it.
     async fn round(&mut self) {
         self.source.board.checking();
-        let outcome = match timeout(CHECK_LIMIT, self.check()).await {
-            Ok(outcome) => outcome,
+        let outcome = match timeout(CHECK_LIMIT, contain(self.check())).await {
+            Ok(Ok(outcome)) => outcome,
+            Ok(Err(defect)) => Err(UpstreamError::Local(io::Error::other(defect))),
             Err(_) => Err(UpstreamError::TimedOut),
         };
         let counted = outcome.as_ref().map(|_| ());
