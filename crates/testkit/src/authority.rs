@@ -4,6 +4,7 @@ use std::fs::{self, OpenOptions};
 use std::io::Write as _;
 use std::os::unix::fs::OpenOptionsExt as _;
 use std::path::{Path, PathBuf};
+use std::time::{Duration, SystemTime};
 
 use nts_service::tls::{Identity, TrustAnchors};
 use rcgen::{
@@ -59,6 +60,13 @@ impl CertificateAuthority {
         self.issue(names, ExtendedKeyUsagePurpose::ServerAuth, |params| {
             params.not_before = date_time_ymd(2020, 1, 1);
             params.not_after = date_time_ymd(2021, 1, 1);
+        })
+    }
+
+    /// Credentials of a server that are good for so long from now on.
+    pub fn valid_for(&self, names: &[&str], time: Duration) -> Credentials {
+        self.issue(names, ExtendedKeyUsagePurpose::ServerAuth, |params| {
+            params.not_after = (SystemTime::now() + time).into();
         })
     }
 

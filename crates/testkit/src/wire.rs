@@ -216,6 +216,24 @@ impl RawClient {
     }
 }
 
+/// The status of an HTTP server's answer to a GET of this path.
+///
+/// # Panics
+/// If there is no answer.
+pub async fn http_status(server: SocketAddr, path: &str) -> u16 {
+    let ask = async {
+        let mut stream = TcpStream::connect(server).await?;
+        let request = format!("GET {path} HTTP/1.0\r\n\r\n");
+        stream.write_all(request.as_bytes()).await?;
+        let mut answer = String::new();
+        stream.read_to_string(&mut answer).await?;
+        Ok::<_, io::Error>(answer)
+    };
+    let answer = within("an HTTP answer", ask).await.expect("an answer");
+    let status = answer.split(' ').nth(1).and_then(|it| it.parse().ok());
+    status.expect("a status line")
+}
+
 async fn read_to_end(stream: &mut (impl AsyncRead + Unpin)) -> Transcript {
     let mut octets = Vec::new();
     let end = match stream.read_to_end(&mut octets).await {

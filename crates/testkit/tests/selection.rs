@@ -4,8 +4,9 @@
 use std::collections::BTreeSet;
 use std::net::IpAddr;
 
+use nts_pool_ke::SourceConfig;
 use nts_pool_ke::config::Config;
-use nts_pool_ke::selection::AllDenied;
+use nts_pool_ke::selection::{AllDenied, MAX_SOURCES};
 use nts_proto::ke::request::KeyExchangeRequest;
 use testkit::deadline::eventually;
 use testkit::faulty_source::{Connect, Script};
@@ -278,4 +279,31 @@ async fn a_drained_source_gets_no_user_but_checks() {
         .wait_for("a check", |seen| !seen.requests.is_empty())
         .await;
     assert_eq!(world.sources[0].seen().keys(), [[0; 0]; 0]);
+}
+
+/// Of a hundred thousand sources two have weight: they share the users, and nobody notices the
+/// others. Lists that cannot be are refused by the configuration.
+#[tokio::test(flavor = "multi_thread")]
+async fn a_hundred_thousand_sources() {
+    let lab = Lab::new();
+    let one = lab.faulty_source(loopback(2), Script::default()).await;
+    let two = lab.faulty_source(loopback(3), Script::default()).await;
+    let mut entries = vec![one.entry(), two.entry()];
+    for number in 2..MAX_SOURCES {
+        let [.., high, middle, low] = number.to_be_bytes();
+        let idle = SourceConfig::new(&format!("127.{}.{middle}.{low}", 100 + high), 9);
+        let mut idle = idle.expect("an address");
+        idle.weight = 0;
+        entries.push(idle);
+    }
+    let pool = lab.pool(entries);
+    for _ in 0..40 {
+        let user = lab.user();
+        user.key_exchange(pool.address, POOL_NAME, &plain_request())
+            .await
+            .expect("cookies");
+    }
+    let shares = [one, two].map(|source| source.seen().keys().len());
+    assert_eq!(shares.iter().sum::<usize>(), 40);
+    assert!(shares.iter().all(|share| *share > 0), "{shares:?}");
 }

@@ -6,5 +6,7 @@ mod after_keys;
 mod capabilities;
 mod identity;
 mod kept_connections;
+mod many;
+mod node;
 mod support;
 mod unreachable;
