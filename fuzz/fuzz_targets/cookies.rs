@@ -11,7 +11,7 @@ fuzz_target!(|data: &[u8]| {
     let mut data = data;
     match take(&mut data) % 3 {
         0 => {
-            let mut octets = key_set().newest_id().to_be_bytes().to_vec();
+            let mut octets = key_set().sealing_id().to_be_bytes().to_vec();
             octets.extend(data);
             assert!(key_set().open(data).is_err());
             assert!(key_set().open(&octets).is_err());
@@ -26,7 +26,7 @@ fn sealed(contents: &[u8]) {
     let keys = key_set();
     let stored = storage::encode(&keys, 0);
     let master = AeadKey::new(AeadAlgorithm::AesSivCmac256, &stored[24..56]).unwrap();
-    let mut cookie = keys.newest_id().to_be_bytes().to_vec();
+    let mut cookie = keys.sealing_id().to_be_bytes().to_vec();
     cookie.extend([3; 16]);
     let mut text = vec![0; 16];
     text.extend(contents);

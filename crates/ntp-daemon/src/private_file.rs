@@ -29,22 +29,29 @@ pub(crate) fn check_permissions(path: &Path) -> Result<(), String> {
 }
 
 fn check(path: &Path, mode: u32, owner: u32) -> Result<(), String> {
-    let fault = if mode & NOT_OWNER != 0 {
-        format!(
-            "others can read or write `{}` (mode {:03o})",
-            path.display(),
-            mode & 0o777
-        )
-    } else if owner != 0 && owner != geteuid().as_raw() {
-        // In a folder like /tmp anybody could have put his own keys there.
-        format!("`{}` belongs to another user ({owner})", path.display())
-    } else {
+    let Some(fault) = fault(path, mode, owner) else {
         return Ok(());
     };
     let path = path.display();
     Err(format!(
         "{fault}, so its keys are no secret; run `rm '{path}'`, and new keys will be made"
     ))
+}
+
+/// Why what is in a file is no secret, if it is none.
+fn fault(path: &Path, mode: u32, owner: u32) -> Option<String> {
+    let path = path.display();
+    if mode & NOT_OWNER != 0 {
+        let mode = mode & 0o777;
+        Some(format!(
+            "others can read or write `{path}` (mode {mode:03o})"
+        ))
+    } else if owner != 0 && owner != geteuid().as_raw() {
+        // In a folder like /tmp anybody could have put his own keys there.
+        Some(format!("`{path}` belongs to another user ({owner})"))
+    } else {
+        None
+    }
 }
 
 /// Why a file gives nothing.
@@ -68,6 +75,27 @@ impl From<io::Error> for ReadError {
 /// # Errors
 /// [`ReadError`]
 pub(crate) fn read(path: &Path) -> Result<Zeroizing<Vec<u8>>, ReadError> {
+    read_checked(path, check)
+}
+
+/// As [`read`], of a file that a person made: `ReadError::Mode` says how to put it right.
+///
+/// # Errors
+/// [`ReadError`]
+pub(crate) fn read_made_by_hand(path: &Path) -> Result<Zeroizing<Vec<u8>>, ReadError> {
+    read_checked(path, |path, mode, owner| match fault(path, mode, owner) {
+        Some(fault) => Err(format!(
+            "{fault}, so it holds no secret; give it to its owner alone with `chmod 600` and \
+             `chown`, and change what is in it if anybody may have read it"
+        )),
+        None => Ok(()),
+    })
+}
+
+fn read_checked(
+    path: &Path,
+    check: impl FnOnce(&Path, u32, u32) -> Result<(), String>,
+) -> Result<Zeroizing<Vec<u8>>, ReadError> {
     let file = File::open(path)?;
     let metadata = file.metadata()?;
     check(path, metadata.mode(), metadata.uid()).map_err(ReadError::Mode)?;

@@ -132,10 +132,13 @@ impl TimeSource {
         &self.keys
     }
 
-    /// Takes over certificates, private keys and authorised pools of `config`, for each key
-    /// exchange server that listens where it did before. Gives the addresses of those that are
-    /// new or gone, which only a restart makes true.
+    /// Takes over the secrets of shared cookie keys, and certificates, private keys and authorised
+    /// pools of `config` for each key exchange server that listens where it did before. Gives the
+    /// addresses of those that are new or gone, which only a restart makes true.
     pub fn reload(&self, config: &Config) -> Vec<SocketAddr> {
+        if !self.keys.reload(&config.keyset) {
+            tracing::warn!("shared-secret-path was added or taken out; restart for that");
+        }
         let mut changed = Vec::new();
         for ke_server in &config.ke_servers {
             let same = |it: &&KeServer| it.configured_address() == ke_server.listen;

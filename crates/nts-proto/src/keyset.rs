@@ -6,9 +6,12 @@
 //! contents = AEAD id (2) ‖ zero (2) ‖ S2C key ‖ C2S key
 //! ```
 //!
-//! Cookies are sealed with the newest key and opened with any key that is not yet erased. Key ids
-//! count up from a random start and do not repeat. When to rotate, and where the keys are
-//! kept between runs, is the caller's business; [`storage`] gives the octets to keep.
+//! One key seals; any key that is not yet erased opens, and so does the next one, which is made one
+//! rotation in advance: whoever copies a key set opens what is sealed after the next rotation too.
+//! Keys of one's own are random, and their ids count up from a random start and do not repeat.
+//! Keys that several nodes have in common are [derived](KeySet::derived) from a secret and the time.
+//! When to rotate, and where the keys are kept between runs, is the caller's business; [`storage`]
+//! gives the octets to keep.
 
 use std::fmt;
 use std::sync::Arc;
@@ -22,10 +25,12 @@ use crate::cookie::Cookie;
 use crate::ke::keys::SessionKeys;
 
 mod contents;
+mod shared;
 pub mod storage;
 
 pub(crate) use contents::Contents;
 use contents::MAX_CONTENTS_LENGTH;
+pub use shared::{SharedSecret, WeakSecret};
 
 /// Length in octets of a master key, one of AEAD_AES_SIV_CMAC_256.
 const MASTER_KEY_LENGTH: usize = 32;
@@ -61,16 +66,23 @@ pub struct CookieContents {
 #[error("cookie cannot be opened")]
 pub struct OpenError;
 
-/// The newest master key and some older ones.
+/// The master key that seals, some older ones, and the next.
 ///
 /// A key set does not change; [`KeySet::rotated`] gives the next one, so that servers can share
 /// one behind an atomic pointer. Wiped when dropped; `Debug` shows key ids only.
 #[derive(Clone)]
 pub struct KeySet {
-    /// Oldest first; never empty. The newest has the id `newest`, each older one the id before.
-    keys: Vec<MasterKey>,
-    newest: u32,
+    /// Random keys stand oldest first, and end with the one that seals and the next.
+    keys: Vec<Entry>,
+    /// Which of them seals.
+    sealing: usize,
     stale_keys: usize,
+}
+
+#[derive(Clone)]
+struct Entry {
+    id: u32,
+    key: MasterKey,
 }
 
 /// One master key, prepared for use once; clones share it.
@@ -104,38 +116,52 @@ impl MasterKey {
 }
 
 impl KeySet {
-    /// A key set with one fresh key under a random id, that will keep `stale_keys` older ones.
+    /// A key set with a fresh key under a random id and the next one, that will keep `stale_keys`
+    /// older ones.
     pub fn new(rng: &mut impl CryptoRng, stale_keys: usize) -> Self {
-        let newest = rng.next_u32();
+        let id = rng.next_u32();
+        let keys = [id, id.wrapping_add(1)].map(|id| Entry {
+            id,
+            key: MasterKey::random(rng),
+        });
         Self {
-            keys: vec![MasterKey::random(rng)],
-            newest,
+            keys: keys.into(),
+            sealing: 0,
             stale_keys,
         }
     }
 
-    /// The key set after one rotation: a fresh key seals, and the oldest one beyond those to keep
-    /// is gone.
+    /// The key set after one rotation of random keys: what was the next key seals, there is a fresh
+    /// next one, and the oldest one beyond those to keep is gone.
     #[must_use]
     pub fn rotated(&self, rng: &mut impl CryptoRng) -> Self {
-        let kept = self.keys.len().min(self.stale_keys);
-        let mut keys: Vec<_> = self.keys.iter().rev().take(kept).rev().cloned().collect();
-        keys.push(MasterKey::random(rng));
+        let mut keys = self.keys.clone();
+        keys.push(Entry {
+            id: keys.last().map_or(0, |last| last.id.wrapping_add(1)),
+            key: MasterKey::random(rng),
+        });
+        Self::of_own(keys, self.stale_keys)
+    }
+
+    /// A key set of random keys, of which the last but one seals; those that are too old go.
+    fn of_own(mut keys: Vec<Entry>, stale_keys: usize) -> Self {
+        let excess = keys.len().saturating_sub(stale_keys.saturating_add(2));
+        keys.drain(..excess);
         Self {
+            sealing: keys.len().saturating_sub(2),
             keys,
-            newest: self.newest.wrapping_add(1),
-            stale_keys: self.stale_keys,
+            stale_keys,
         }
     }
 
-    /// How many keys can open cookies at present.
+    /// How many keys can open cookies at present, the next one included.
     pub fn key_count(&self) -> usize {
         self.keys.len()
     }
 
     /// The id of the key that seals.
-    pub fn newest_id(&self) -> u32 {
-        self.newest
+    pub fn sealing_id(&self) -> u32 {
+        self.keys.get(self.sealing).map_or(0, |entry| entry.id)
     }
 
     /// Makes a cookie that holds `keys`.
@@ -175,9 +201,9 @@ impl KeySet {
         rng: &mut impl CryptoRng,
         cookie: &mut [u8],
     ) -> Result<(), AeadError> {
-        let key = self.keys.last().ok_or(AeadError)?.aead();
+        let sealing = self.keys.get(self.sealing).ok_or(AeadError)?;
         let (id, rest) = cookie.split_first_chunk_mut().ok_or(AeadError)?;
-        *id = self.newest.to_be_bytes();
+        *id = sealing.id.to_be_bytes();
         let (nonce, sealed) = rest
             .split_first_chunk_mut::<NONCE_LENGTH>()
             .ok_or(AeadError)?;
@@ -187,26 +213,25 @@ impl KeySet {
             return Err(AeadError);
         }
         plaintext.copy_from_slice(contents.octets());
-        key.seal_in_place(nonce, &[], sealed)
+        sealing.key.aead().seal_in_place(nonce, &[], sealed)
     }
 
     /// As [`KeySet::open`], without allocating.
     pub(crate) fn open_contents(&self, cookie: &[u8]) -> Result<Contents, OpenError> {
         let (id, rest) = cookie.split_first_chunk().ok_or(OpenError)?;
         let (nonce, sealed) = rest.split_first_chunk::<NONCE_LENGTH>().ok_or(OpenError)?;
-        let key = self.key(u32::from_be_bytes(*id)).ok_or(OpenError)?;
+        let id = u32::from_be_bytes(*id);
         let length = sealed.len().checked_sub(TAG_LENGTH).ok_or(OpenError)?;
         let mut octets = Zeroizing::new([0; MAX_CONTENTS_LENGTH]);
         let plaintext = octets.get_mut(..length).ok_or(OpenError)?;
-        key.aead()
-            .open(nonce, &[], sealed, plaintext)
-            .map_err(|_| OpenError)?;
+        // Ids of derived keys are random: two keys may share one.
+        self.keys
+            .iter()
+            .rev()
+            .filter(|entry| entry.id == id)
+            .find_map(|entry| entry.key.aead().open(nonce, &[], sealed, plaintext).ok())
+            .ok_or(OpenError)?;
         Contents::from_octets(octets, length).ok_or(OpenError)
-    }
-
-    fn key(&self, id: u32) -> Option<&MasterKey> {
-        let age = usize::try_from(self.newest.wrapping_sub(id)).ok()?;
-        self.keys.iter().rev().nth(age)
     }
 }
 
@@ -214,9 +239,9 @@ impl fmt::Debug for KeySet {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         write!(
             f,
-            "KeySet({} keys, newest id {}, <redacted>)",
+            "KeySet({} keys, {} seals, <redacted>)",
             self.keys.len(),
-            self.newest
+            self.sealing_id()
         )
     }
 }

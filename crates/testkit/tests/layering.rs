@@ -33,9 +33,10 @@ const PURE: &[(&str, &[&str])] = &[
         &[
             "aes",
             "aes-gcm-siv",
-            "aes-siv",
+            "hkdf",
             "md-5",
             "rand_core",
+            "sha2",
             "subtle",
             "thiserror",
             "zeroize",

@@ -6,6 +6,7 @@ use std::time::Duration;
 use nts_service::config::Section;
 
 use super::storage;
+use crate::keys::SharedSecrets;
 
 /// Ten years in seconds: keys that rotate more seldom are a mistake.
 const MAX_INTERVAL: u64 = 315_360_000;
@@ -19,6 +20,8 @@ pub struct KeysetConfig {
     pub key_rotation_interval: Duration,
     /// File that keeps the keys over a restart.
     pub key_storage_path: Option<PathBuf>,
+    /// `shared-secret-path`, read and checked: keys are derived from it, and not stored.
+    pub shared_secrets: Option<SharedSecrets>,
 }
 
 impl Default for KeysetConfig {
@@ -27,6 +30,7 @@ impl Default for KeysetConfig {
             stale_key_count: 7,
             key_rotation_interval: Duration::from_secs(86_400),
             key_storage_path: None,
+            shared_secrets: None,
         }
     }
 }
@@ -53,6 +57,20 @@ impl KeysetConfig {
                 "seconds",
             )),
             key_storage_path: storage::secret_file(&section, "key-storage-path"),
+            shared_secrets: read_secrets(&section),
         }
     }
+}
+
+fn read_secrets(section: &Section<'_>) -> Option<SharedSecrets> {
+    let (key, other) = ("shared-secret-path", "key-storage-path");
+    let path = section.path(key)?.into_inner();
+    if section.has(other) {
+        let message = "keys are derived from the shared secret, so there is nothing to store; \
+                       take one of the two out";
+        section.error(other, message);
+    }
+    SharedSecrets::load(&path)
+        .map_err(|message| section.error(key, message))
+        .ok()
 }

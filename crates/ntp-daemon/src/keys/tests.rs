@@ -15,6 +15,26 @@ fn config(path: Option<&Path>, stale_key_count: usize) -> KeysetConfig {
     }
 }
 
+/// A file with a secret of 64 times the same character for each one in `characters`.
+pub(super) fn secrets(characters: &str) -> SharedSecrets {
+    let folder = tempfile::tempdir().unwrap();
+    let path = folder.path().join("secrets");
+    let lines: Vec<_> = characters
+        .chars()
+        .map(|it| it.to_string().repeat(64))
+        .collect();
+    std::fs::write(&path, lines.join("\n")).unwrap();
+    std::fs::set_permissions(&path, std::fs::Permissions::from_mode(0o600)).unwrap();
+    SharedSecrets::load(&path).unwrap()
+}
+
+fn shared(characters: &str) -> KeysetConfig {
+    KeysetConfig {
+        shared_secrets: Some(secrets(characters)),
+        ..config(None, 7)
+    }
+}
+
 fn cookie(store: &KeyStore) -> Cookie {
     let keys = SessionKeys::new(&[1; 32], &[2; 32]).unwrap();
     store
@@ -123,11 +143,64 @@ async fn keys_rotate_by_themselves_until_shutdown() {
         ..config(None, 7)
     };
     let store = Arc::new(KeyStore::open(&config).unwrap());
-    let first = store.current().newest_id();
+    let first = store.current().sealing_id();
     let (trigger, shutdown) = nts_service::shutdown::channel();
     let task = tokio::spawn(Arc::clone(&store).rotate_on_schedule(shutdown));
     tokio::time::sleep(interval * 2 + Duration::from_secs(300)).await;
-    assert_eq!(store.current().newest_id(), first.wrapping_add(2));
+    assert_eq!(store.current().sealing_id(), first.wrapping_add(2));
     trigger.fire();
     task.await.unwrap();
+}
+
+#[test]
+fn nodes_with_a_secret_in_common_open_each_others_cookies() {
+    let open = |characters| KeyStore::open(&shared(characters)).unwrap();
+    let (one, other, stranger) = (open("a"), open("ab"), open("b"));
+    assert!(opens(&other, &cookie(&one)) && opens(&one, &cookie(&other)));
+    assert!(opens(&other, &cookie(&stranger)) && !opens(&stranger, &cookie(&other)));
+    assert!(!opens(&one, &cookie(&stranger)) && !opens(&stranger, &cookie(&one)));
+    assert!(!opens(
+        &KeyStore::open(&config(None, 7)).unwrap(),
+        &cookie(&one)
+    ));
+    // Nothing but the time makes another key seal.
+    let before = cookie(&one);
+    one.rotate();
+    assert!(opens(&one, &before));
+}
+
+#[test]
+fn secrets_are_taken_over_and_nothing_else_is() {
+    let store = KeyStore::open(&shared("a")).unwrap();
+    let (old, new) = (cookie(&store), KeyStore::open(&shared("b")).unwrap());
+    assert!(store.reload(&shared("ab")));
+    assert!(opens(&store, &old) && opens(&store, &cookie(&new)) && !opens(&new, &cookie(&store)));
+    assert!(store.reload(&shared("ba")));
+    assert!(opens(&store, &old) && opens(&new, &cookie(&store)));
+    assert!(store.reload(&shared("b")));
+    assert!(!opens(&store, &old));
+    // Keys of one's own cannot take their place while it runs, nor the other way round.
+    assert!(!store.reload(&config(None, 7)));
+    assert!(opens(&new, &cookie(&store)));
+    let own = KeyStore::open(&config(None, 7)).unwrap();
+    let cookie = cookie(&own);
+    assert!(own.reload(&config(None, 3)) && !own.reload(&shared("a")));
+    assert!(opens(&own, &cookie));
+}
+
+#[test]
+fn an_operator_is_told_what_is_no_secret() {
+    let store = KeyStore::open(&config(None, 2)).unwrap();
+    let status = store.status();
+    assert_eq!((status.shared, status.count), (false, 2));
+    assert!(status.age < Duration::from_secs(60));
+    let day = Duration::from_secs(86_400);
+    assert!(status.next_rotation <= day && status.next_rotation + Duration::from_secs(60) > day);
+    store.rotate();
+    assert_eq!(store.status().count, 3);
+    assert_eq!(store.status().sealing_id, status.sealing_id.wrapping_add(1));
+
+    let status = KeyStore::open(&shared("ab")).unwrap().status();
+    assert_eq!((status.shared, status.count), (true, 2 * 9));
+    assert_eq!(status.age + status.next_rotation, day);
 }

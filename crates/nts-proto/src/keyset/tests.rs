@@ -17,9 +17,14 @@ fn session(algorithm: AeadAlgorithm) -> SessionKeys {
 /// protocol vector: master key `40…5f` under id 1, C2S `00…1f`, S2C `20…3f`, nonce `60…6f`.
 #[test]
 fn a_cookie_octet_for_octet() {
-    let mut script = ScriptedRng::new(&[&1_u32.to_le_bytes(), &range(0x40, 32), &range(0x60, 16)]);
+    let mut script = ScriptedRng::new(&[
+        &1_u32.to_le_bytes(),
+        &range(0x40, 32),
+        &[0; 32],
+        &range(0x60, 16),
+    ]);
     let keys = KeySet::new(&mut script, 7);
-    assert_eq!(keys.newest_id(), 1);
+    assert_eq!(keys.sealing_id(), 1);
     let session = SessionKeys::new(&range(0x00, 32), &range(0x20, 32)).unwrap();
     let cookie = keys
         .seal(AeadAlgorithm::AesSivCmac256, &session, &mut script)
@@ -82,36 +87,54 @@ fn the_newest_key_seals_and_old_ones_open_until_they_are_gone() {
     let mut rng = rng();
     let algorithm = AeadAlgorithm::AesSivCmac256;
     let mut keys = KeySet::new(&mut rng, 2);
-    let first_id = keys.newest_id();
+    let first_id = keys.sealing_id();
     let old = keys.seal(algorithm, &session(algorithm), &mut rng).unwrap();
     for rotation in 1..=4_u32 {
         keys = keys.rotated(&mut rng);
-        assert_eq!(keys.newest_id(), first_id.wrapping_add(rotation));
-        assert_eq!(keys.key_count(), 1 + rotation.min(2) as usize);
+        assert_eq!(keys.sealing_id(), first_id.wrapping_add(rotation));
+        assert_eq!(keys.key_count(), 2 + rotation.min(2) as usize);
         assert_eq!(keys.open(old.as_bytes()).is_ok(), rotation <= 2);
         let new = keys.seal(algorithm, &session(algorithm), &mut rng).unwrap();
-        assert_eq!(new.as_bytes()[..4], keys.newest_id().to_be_bytes());
+        assert_eq!(new.as_bytes()[..4], keys.sealing_id().to_be_bytes());
         assert!(keys.open(new.as_bytes()).is_ok());
     }
 }
 
 #[test]
-fn without_stale_keys_only_the_newest_opens() {
+fn a_copy_from_before_a_rotation_opens_what_is_sealed_after_it() {
+    let mut rng = rng();
+    let algorithm = AeadAlgorithm::AesSivCmac256;
+    let copy = KeySet::new(&mut rng, 2);
+    let rotated = copy.rotated(&mut rng);
+    let cookie = rotated
+        .seal(algorithm, &session(algorithm), &mut rng)
+        .unwrap();
+    assert!(copy.open(cookie.as_bytes()).is_ok());
+    let twice = rotated.rotated(&mut rng);
+    let cookie = twice
+        .seal(algorithm, &session(algorithm), &mut rng)
+        .unwrap();
+    assert!(copy.open(cookie.as_bytes()).is_err());
+}
+
+#[test]
+fn without_stale_keys_no_old_one_opens() {
     let mut rng = rng();
     let algorithm = AeadAlgorithm::AesSivCmac256;
     let keys = KeySet::new(&mut rng, 0);
     let cookie = keys.seal(algorithm, &session(algorithm), &mut rng).unwrap();
     let keys = keys.rotated(&mut rng);
-    assert_eq!(keys.key_count(), 1);
+    assert_eq!(keys.key_count(), 2);
     assert!(keys.open(cookie.as_bytes()).is_err());
 }
 
 #[test]
 fn ids_wrap_without_confusion() {
-    let mut script = ScriptedRng::new(&[&[0xff; 4], &[1; 32], &[2; 32], &[3; 16], &[4; 32]]);
+    let mut script =
+        ScriptedRng::new(&[&[0xff; 4], &[1; 32], &[2; 32], &[3; 32], &[4; 16], &[5; 32]]);
     let keys = KeySet::new(&mut script, 1);
     let next = keys.rotated(&mut script);
-    assert_eq!((keys.newest_id(), next.newest_id()), (u32::MAX, 0));
+    assert_eq!((keys.sealing_id(), next.sealing_id()), (u32::MAX, 0));
     let algorithm = AeadAlgorithm::AesSivCmac256;
     let cookie = keys
         .seal(algorithm, &session(algorithm), &mut script)
@@ -122,12 +145,11 @@ fn ids_wrap_without_confusion() {
 
 /// Seals arbitrary octets as if they were contents.
 fn forge(keys: &KeySet, plaintext: &[u8]) -> Vec<u8> {
-    let mut cookie = keys.newest.to_be_bytes().to_vec();
+    let mut cookie = keys.sealing_id().to_be_bytes().to_vec();
     cookie.extend([9; 16]);
     let mut sealed = [&[0; TAG_LENGTH], plaintext].concat();
-    keys.keys
-        .last()
-        .unwrap()
+    keys.keys[keys.sealing]
+        .key
         .aead()
         .seal_in_place(&[9; 16], b"", &mut sealed)
         .unwrap();
@@ -168,9 +190,9 @@ fn contents_are_checked_though_sealed() {
 
 #[test]
 fn debug_shows_no_key() {
-    let mut script = ScriptedRng::new(&[&1_u32.to_le_bytes(), &[0xab; 32]]);
+    let mut script = ScriptedRng::new(&[&1_u32.to_le_bytes(), &[0xab; 32], &[0xcd; 32]]);
     let text = format!("{:?}", KeySet::new(&mut script, 7));
-    assert_eq!(text, "KeySet(1 keys, newest id 1, <redacted>)");
+    assert_eq!(text, "KeySet(2 keys, 1 seals, <redacted>)");
 }
 
 proptest! {
@@ -197,7 +219,7 @@ proptest! {
     fn any_octets_are_refused(octets in prop::collection::vec(any::<u8>(), 0..300)) {
         let keys = KeySet::new(&mut rng(), 7);
         prop_assert!(keys.open(&octets).is_err());
-        let mut with_id = keys.newest_id().to_be_bytes().to_vec();
+        let mut with_id = keys.sealing_id().to_be_bytes().to_vec();
         with_id.extend(octets);
         prop_assert!(keys.open(&with_id).is_err());
     }

@@ -296,3 +296,38 @@ fn half_a_rate_limit_is_a_warning() {
         ]
     );
 }
+
+#[test]
+fn a_shared_secret_is_read_with_the_configuration() {
+    let folder = tempfile::tempdir().unwrap();
+    let path = folder.path().join("secret");
+    let shown = path.display();
+    let text = format!("[keyset]\nshared-secret-path = '{shown}'");
+    assert_eq!(
+        problems(&text),
+        [format!(
+            "error: ntp.toml:2: keyset.shared-secret-path = '{shown}': cannot read `{shown}`: No \
+             such file or directory (os error 2)"
+        )]
+    );
+    std::fs::write(&path, "s3cret").unwrap();
+    let private = std::os::unix::fs::PermissionsExt::from_mode(0o600);
+    std::fs::set_permissions(&path, private).unwrap();
+    let [problem] = &problems(&text)[..] else {
+        panic!("one problem");
+    };
+    assert!(problem.contains("line 1: a secret of fewer than 32 characters can be guessed"));
+    assert!(!problem.contains("s3cret"), "{problem}");
+
+    std::fs::write(&path, "0123456789abcdef".repeat(4)).unwrap();
+    let stored = folder.path().join("keys");
+    let both = format!("{text}\nkey-storage-path = '{}'", stored.display());
+    assert_eq!(
+        problems(&both),
+        [format!(
+            "error: ntp.toml:3: keyset.key-storage-path = '{}': keys are derived from the shared \
+             secret, so there is nothing to store; take one of the two out",
+            stored.display()
+        )]
+    );
+}

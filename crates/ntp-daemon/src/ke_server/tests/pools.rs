@@ -153,13 +153,13 @@ async fn cookies_are_sealed_with_the_newest_key_at_each_request() {
     let first = pool.ask(&fixed_key(KEYS, "0000", "000f")).await;
     assert_eq!(
         key_id(&first),
-        format!("{:08x}", lab.keys.current().newest_id())
+        format!("{:08x}", lab.keys.current().sealing_id())
     );
     lab.keys.rotate();
     let second = pool.ask(&fixed_key(KEYS, "0000", "000f")).await;
     assert_eq!(
         key_id(&second),
-        format!("{:08x}", lab.keys.current().newest_id())
+        format!("{:08x}", lab.keys.current().sealing_id())
     );
     assert_ne!(key_id(&first), key_id(&second));
     lab.check_cookies(&second, CHOSEN, &format!("{KEEP_ALIVE}{END}"), 15, KEYS);
