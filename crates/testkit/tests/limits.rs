@@ -124,6 +124,30 @@ async fn silent_connections_from_many_networks_make_room() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
+async fn connections_that_begin_tls_and_do_not_go_on_make_room() {
+    const SLOTS: usize = 48;
+    let lab = Lab::new();
+    let source = lab.source(loopback(2));
+    let pool = limited_pool(&lab, &source, |config| {
+        config.limits.max_connections = Some(SLOTS);
+    });
+    let mut begun = Vec::new();
+    for number in 0..HONEST {
+        // All slots, and more.
+        for last in 2..6 {
+            let address = at(number, last);
+            let mut stream = connect_from(address, pool.address).await.unwrap();
+            stream.write_all(&[0x16]).await.unwrap();
+            begun.push(stream);
+        }
+        assert_served(&lab, pool.address, at(number, 1)).await;
+    }
+    let least = begun.len() - SLOTS;
+    let made_room = limited(&pool.running, "global");
+    assert!(made_room >= least, "{made_room} of at least {least}");
+}
+
+#[tokio::test(flavor = "multi_thread")]
 async fn one_address_cannot_take_more_than_its_share() {
     let begun = Instant::now();
     let lab = Lab::new();

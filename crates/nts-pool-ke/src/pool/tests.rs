@@ -2,6 +2,7 @@
 
 mod balancer;
 mod ending;
+mod limits;
 
 use std::collections::HashSet;
 
