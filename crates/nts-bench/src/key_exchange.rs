@@ -5,23 +5,50 @@ use std::path::Path;
 use std::sync::Arc;
 use std::time::Duration;
 
+use clap::ValueEnum;
 use nts_proto::code_points::{AeadAlgorithm, ProtocolId};
 use nts_proto::cookie::Cookie;
 use nts_proto::ke::keys::SessionKeys;
 use nts_proto::ke::message::RESPONSE_LIMIT;
+use nts_proto::ke::name::NtpServerName;
 use nts_proto::ke::request::KeyExchangeRequest;
 use nts_proto::ke::response::KeyExchangeResponse;
-use nts_service::tls::TrustAnchors;
 use nts_service::{ke_stream, tls};
+use rustls::client::Resumption;
+use rustls::crypto::{CryptoProvider, aws_lc_rs};
+use rustls::version::TLS13;
+use rustls::{ClientConfig, RootCertStore};
 use rustls_pki_types::pem::PemObject;
 use rustls_pki_types::{CertificateDer, ServerName};
 use tokio::net::TcpStream;
 use tokio::time::timeout;
 
-use crate::ntp::BoxError;
+use crate::BoxError;
 
 /// Time for connection, handshake, request and answer.
-const LIMIT: Duration = Duration::from_secs(5);
+const LIMIT: Duration = Duration::from_secs(10);
+
+/// What a user offers for the agreement on TLS keys.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
+pub(crate) enum Group {
+    /// X25519 alone.
+    X25519,
+    /// X25519MLKEM768: X25519 together with a post-quantum method.
+    Hybrid,
+}
+
+/// The suites of TLS 1.3.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
+pub(crate) enum Suite {
+    /// All of them: the server chooses.
+    Any,
+    /// TLS_AES_128_GCM_SHA256 alone.
+    Aes128,
+    /// TLS_AES_256_GCM_SHA384 alone.
+    Aes256,
+    /// TLS_CHACHA20_POLY1305_SHA256 alone.
+    Chacha20,
+}
 
 /// What an exchange gave.
 #[derive(Debug)]
@@ -29,10 +56,85 @@ pub(crate) struct Exchanged {
     pub(crate) algorithm: AeadAlgorithm,
     pub(crate) keys: SessionKeys,
     pub(crate) cookies: Vec<Cookie>,
+    /// Whom the server named; `None` is the server itself.
+    pub(crate) server: Option<NtpServerName>,
 }
 
-/// Asks `server`, whose certificate must be for its address and lead to an authority in the PEM
-/// file `authority`, for keys of `algorithm`.
+/// A user: whom he trusts, and what he offers.
+#[derive(Clone, Debug)]
+pub(crate) struct User {
+    config: Arc<ClientConfig>,
+    request: KeyExchangeRequest,
+}
+
+impl User {
+    /// A user who trusts the authorities in the PEM file `authority`, asks for keys of `algorithm`
+    /// and denies the servers `denied`.
+    ///
+    /// # Errors
+    /// If the file cannot be read or has no authority.
+    pub(crate) fn new(
+        authority: &Path,
+        (group, suite): (Group, Suite),
+        algorithm: AeadAlgorithm,
+        denied: Vec<NtpServerName>,
+    ) -> Result<Self, BoxError> {
+        let request = KeyExchangeRequest {
+            protocols: vec![ProtocolId::Ntpv4],
+            algorithms: vec![algorithm],
+            denied,
+            compliant_exporter: algorithm == AeadAlgorithm::Aes128GcmSiv,
+        };
+        Ok(Self {
+            config: client_config(authority, group, suite)?,
+            request,
+        })
+    }
+
+    /// How he talks TLS.
+    pub(crate) fn config(&self) -> Arc<ClientConfig> {
+        Arc::clone(&self.config)
+    }
+
+    /// Asks `server`, whose certificate must be for `name`, and checks the answer.
+    ///
+    /// # Errors
+    /// Whatever went wrong, in words.
+    pub(crate) async fn exchange(
+        &self,
+        server: SocketAddr,
+        name: ServerName<'static>,
+    ) -> Result<Exchanged, BoxError> {
+        timeout(LIMIT, self.try_exchange(server, name))
+            .await
+            .map_err(|_| "no answer in ten seconds")?
+    }
+
+    async fn try_exchange(
+        &self,
+        server: SocketAddr,
+        name: ServerName<'static>,
+    ) -> Result<Exchanged, BoxError> {
+        let stream = TcpStream::connect(server).await?;
+        stream.set_nodelay(true)?;
+        let mut stream = tls::connect(self.config(), name, stream).await?;
+        ke_stream::write_message(&mut stream, self.request.encode().as_ref()).await?;
+        let message = ke_stream::read_message(&mut stream, RESPONSE_LIMIT).await?;
+        let response = KeyExchangeResponse::parse(&message, &self.request)?;
+        let negotiated = response
+            .negotiated()
+            .ok_or("an algorithm without a key length")?;
+        let keys = tls::export_session_keys(stream.get_ref().1, &negotiated)?;
+        Ok(Exchanged {
+            algorithm: response.algorithm,
+            keys,
+            cookies: response.cookies,
+            server: response.server,
+        })
+    }
+}
+
+/// One exchange with the server at this address, whose certificate is for it.
 ///
 /// # Errors
 /// Whatever went wrong, in words.
@@ -41,38 +143,54 @@ pub(crate) fn run(
     authority: &Path,
     algorithm: AeadAlgorithm,
 ) -> Result<Exchanged, BoxError> {
-    let roots = CertificateDer::pem_file_iter(authority)?.collect::<Result<Vec<_>, _>>()?;
-    let trust = TrustAnchors::only(roots)?;
+    let user = User::new(
+        authority,
+        (Group::Hybrid, Suite::Any),
+        algorithm,
+        Vec::new(),
+    )?;
     let runtime = tokio::runtime::Builder::new_current_thread()
         .enable_all()
         .build()?;
-    runtime.block_on(async { timeout(LIMIT, exchange(server, &trust, algorithm)).await? })
+    runtime.block_on(user.exchange(server, ServerName::IpAddress(server.ip().into())))
 }
 
-async fn exchange(
-    server: SocketAddr,
-    trust: &TrustAnchors,
-    algorithm: AeadAlgorithm,
-) -> Result<Exchanged, BoxError> {
-    let request = KeyExchangeRequest {
-        protocols: vec![ProtocolId::Ntpv4],
-        algorithms: vec![algorithm],
-        denied: Vec::new(),
-        compliant_exporter: false,
-    };
-    let config = Arc::clone(&tls::client_config(trust, None));
-    let name = ServerName::IpAddress(server.ip().into());
-    let mut stream = tls::connect(config, name, TcpStream::connect(server).await?).await?;
-    ke_stream::write_message(&mut stream, request.encode().as_ref()).await?;
-    let message = ke_stream::read_message(&mut stream, RESPONSE_LIMIT).await?;
-    let response = KeyExchangeResponse::parse(&message, &request)?;
-    let negotiated = response
-        .negotiated()
-        .ok_or("an algorithm without a key length")?;
-    let keys = tls::export_session_keys(stream.get_ref().1, &negotiated)?;
-    Ok(Exchanged {
-        algorithm: response.algorithm,
-        keys,
-        cookies: response.cookies,
-    })
+fn client_config(
+    authority: &Path,
+    group: Group,
+    suite: Suite,
+) -> Result<Arc<ClientConfig>, BoxError> {
+    let mut roots = RootCertStore::empty();
+    for certificate in CertificateDer::pem_file_iter(authority)? {
+        roots.add(certificate?)?;
+    }
+    let provider = Arc::new(provider(group, suite));
+    let mut config = ClientConfig::builder_with_provider(provider)
+        .with_protocol_versions(&[&TLS13])?
+        .with_root_certificates(roots)
+        .with_no_client_auth();
+    config.alpn_protocols = vec![tls::ALPN.to_vec()];
+    config.resumption = Resumption::disabled();
+    Ok(Arc::new(config))
+}
+
+fn provider(group: Group, suite: Suite) -> CryptoProvider {
+    use aws_lc_rs::{cipher_suite, kx_group};
+    CryptoProvider {
+        kx_groups: match group {
+            Group::X25519 => vec![kx_group::X25519],
+            Group::Hybrid => vec![kx_group::X25519MLKEM768],
+        },
+        cipher_suites: match suite {
+            Suite::Any => vec![
+                cipher_suite::TLS13_AES_256_GCM_SHA384,
+                cipher_suite::TLS13_AES_128_GCM_SHA256,
+                cipher_suite::TLS13_CHACHA20_POLY1305_SHA256,
+            ],
+            Suite::Aes128 => vec![cipher_suite::TLS13_AES_128_GCM_SHA256],
+            Suite::Aes256 => vec![cipher_suite::TLS13_AES_256_GCM_SHA384],
+            Suite::Chacha20 => vec![cipher_suite::TLS13_CHACHA20_POLY1305_SHA256],
+        },
+        ..aws_lc_rs::default_provider()
+    }
 }

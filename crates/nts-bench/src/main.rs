@@ -6,24 +6,35 @@
 #![forbid(unsafe_code)]
 #![allow(clippy::print_stdout, reason = "printing is what it is for")]
 
-mod cpu;
+mod floor;
+mod ke;
 mod key_exchange;
 mod ntp;
+mod process;
 
+use std::error::Error;
 use std::process::ExitCode;
 
 use clap::Parser;
+
+type BoxError = Box<dyn Error + Send + Sync>;
 
 /// Load on time servers, with answers verified.
 #[derive(Debug, Parser)]
 enum Command {
     /// NTP or, with `--ke`, NTS requests over UDP.
     Ntp(ntp::Options),
+    /// NTS key exchanges over TCP and TLS.
+    Ke(ke::Options),
+    /// The server's side of TLS in memory: what a key exchange costs at least.
+    Floor(floor::Options),
 }
 
 fn main() -> ExitCode {
     let outcome = match Command::parse() {
         Command::Ntp(options) => ntp::run(&options),
+        Command::Ke(options) => ke::run(&options),
+        Command::Floor(options) => floor::run(&options),
     };
     match outcome {
         Ok(()) => ExitCode::SUCCESS,

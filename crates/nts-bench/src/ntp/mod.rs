@@ -3,7 +3,6 @@
 mod generator;
 mod requests;
 
-use std::error::Error;
 use std::net::SocketAddr;
 use std::path::PathBuf;
 use std::thread;
@@ -13,11 +12,9 @@ use clap::Args;
 use nts_proto::code_points::AeadAlgorithm;
 use serde::Serialize;
 
-use crate::{cpu, key_exchange};
+use crate::{BoxError, key_exchange, process};
 use generator::{Generator, Pace, Seen};
 use requests::Requests;
-
-pub(crate) type BoxError = Box<dyn Error + Send + Sync>;
 
 /// Load before anything is counted: caches, frequencies and pages settle.
 const WARM_UP: Duration = Duration::from_millis(500);
@@ -82,13 +79,13 @@ pub(crate) fn run(options: &Options) -> Result<(), BoxError> {
     let requests = requests(options)?;
     measure(options, &requests, WARM_UP)?;
     let started = Instant::now();
-    let before = cpu::used(&options.pids)?;
+    let before = process::cpu(&options.pids)?;
     let seen = measure(
         options,
         &requests,
         Duration::try_from_secs_f64(options.seconds)?,
     )?;
-    let used = cpu::used(&options.pids)? - before;
+    let used = process::cpu(&options.pids)? - before;
     let seconds = started.elapsed().as_secs_f64();
     let measured = !options.pids.is_empty() && seen.answered > 0;
     let report = Report {

@@ -13,7 +13,7 @@ use nts_proto::ntp::header::{Header, Mode};
 use nts_proto::ntp::packet::Packet;
 use nts_proto::time::{MonotonicTime, NtpTimestamp};
 
-use super::BoxError;
+use crate::BoxError;
 use crate::key_exchange::Exchanged;
 
 /// Different requests in one set.
@@ -205,6 +205,7 @@ mod tests {
             algorithm,
             cookies: cookies.collect(),
             keys: session,
+            server: None,
         };
         let requests = Requests::nts(&exchanged).unwrap();
         assert_eq!(requests.datagram(0).len(), 232);

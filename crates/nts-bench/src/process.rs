@@ -1,4 +1,4 @@
-//! CPU time that processes have used, user and system, from `/proc`.
+//! CPU time, user and system, and memory of processes, from `/proc`.
 
 use std::fs;
 use std::io;
@@ -14,11 +14,11 @@ const TICKS_PER_SECOND: u64 = 100;
 ///
 /// # Errors
 /// If a process is gone, or tells something that is no number.
-pub(crate) fn used(pids: &[u32]) -> io::Result<Duration> {
-    pids.iter().copied().map(used_by).sum()
+pub(crate) fn cpu(pids: &[u32]) -> io::Result<Duration> {
+    pids.iter().copied().map(cpu_of).sum()
 }
 
-fn used_by(pid: u32) -> io::Result<Duration> {
+fn cpu_of(pid: u32) -> io::Result<Duration> {
     let precise = threads(pid)?;
     if precise.is_zero() {
         ticks(pid)
@@ -51,6 +51,19 @@ fn ticks(pid: u32) -> io::Result<Duration> {
     Ok(Duration::from_millis(ticks * 1000 / TICKS_PER_SECOND))
 }
 
+/// The most memory that each of these processes ever held, in KiB, added up.
+///
+/// # Errors
+/// If a process is gone, or tells something that is no number.
+pub(crate) fn peak_memory(pids: &[u32]) -> io::Result<u64> {
+    let peak = |pid| {
+        let status = fs::read_to_string(format!("/proc/{pid}/status"))?;
+        let line = status.lines().find_map(|line| line.strip_prefix("VmHWM:"));
+        number(line.and_then(|line| line.split_whitespace().next()))
+    };
+    pids.iter().map(peak).sum()
+}
+
 fn number(text: Option<&str>) -> io::Result<u64> {
     text.and_then(|text| text.parse().ok())
         .ok_or_else(|| io::Error::other("no number where /proc has one"))
@@ -63,17 +76,25 @@ mod tests {
     use super::*;
 
     #[test]
+    fn memory_that_was_given_back_still_counts() {
+        let pid = std::process::id();
+        drop(std::hint::black_box(vec![1_u8; 64 << 20]));
+        assert!(peak_memory(&[pid]).unwrap() >= 64 << 10);
+        assert!(peak_memory(&[pid, pid]).unwrap() >= 128 << 10);
+    }
+
+    #[test]
     fn what_a_busy_thread_uses_is_seen() {
         let pid = std::process::id();
-        let before = used(&[pid]).unwrap();
+        let before = cpu(&[pid]).unwrap();
         let started = Instant::now();
         // Ends by itself: CPU time goes on while this runs.
-        while used(&[pid]).unwrap() - before < Duration::from_millis(50) {
+        while cpu(&[pid]).unwrap() - before < Duration::from_millis(50) {
             assert!(started.elapsed() < Duration::from_secs(60));
         }
         assert!(ticks(pid).unwrap() >= Duration::from_millis(40));
         assert_eq!(
-            used(&[u32::MAX]).unwrap_err().kind(),
+            cpu(&[u32::MAX]).unwrap_err().kind(),
             io::ErrorKind::NotFound
         );
     }
