@@ -24,6 +24,10 @@ const MAX_DENIED: usize = 32;
 /// the 1024 that every server takes (RFC 8915 §4).
 const MAX_DENIED_OCTETS: usize = 960;
 
+/// Keys that were good for so long have proved themselves: if they fail later, that says nothing
+/// about the next ones. Of a server that forgets its keys again and again it says a lot.
+const SETTLED: Duration = Duration::from_secs(600);
+
 /// What becomes of a completed key exchange.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(super) enum Verdict {
@@ -61,7 +65,17 @@ struct Held {
     address: SocketAddr,
     /// An authenticated answer came since the last key exchange.
     proved: bool,
+    /// When its keys were made; `None` in an earlier run.
+    keyed: Option<MonotonicTime>,
     needs_keys: bool,
+}
+
+impl Held {
+    /// Whether its keys were good for long.
+    fn is_settled(&self, now: MonotonicTime) -> bool {
+        let long = |keyed| now.saturating_since(keyed) >= SETTLED;
+        self.proved && self.keyed.is_none_or(long)
+    }
 }
 
 /// The state of one `nts` or `nts-pool` source.
@@ -72,6 +86,12 @@ pub(super) struct KeyedPlan {
     held: Vec<Held>,
     memory: Memory,
     backoff: KeyExchangeBackoff,
+    /// Key exchanges have failed since the last one that was good.
+    failing: bool,
+    /// When the first authenticated answer came since the last failure.
+    good_since: Option<MonotonicTime>,
+    /// When keys last failed that were good for a moment only, without being counted.
+    excused: Option<MonotonicTime>,
     not_before: MonotonicTime,
 }
 
@@ -93,6 +113,9 @@ impl KeyedPlan {
             held: Vec::new(),
             memory: Memory::default(),
             backoff: KeyExchangeBackoff::new(),
+            failing: false,
+            good_since: None,
+            excused: None,
             not_before: MonotonicTime::default(),
         }
     }
@@ -101,7 +124,12 @@ impl KeyedPlan {
     pub(super) fn next(&self, now: MonotonicTime) -> Step {
         let something_to_do =
             self.held.len() < self.wanted || self.held.iter().any(|held| held.needs_keys);
-        if !something_to_do {
+        // After a failure one thing is tried at a time: the outcome of the last try comes first.
+        let on_trial = self
+            .held
+            .iter()
+            .any(|held| !held.proved && !held.needs_keys);
+        if !something_to_do || (self.failing && on_trial) {
             Step::Rest
         } else if now >= self.not_before {
             Step::Try
@@ -156,6 +184,7 @@ impl KeyedPlan {
         if let Some(held) = self.held.iter_mut().find(same) {
             held.needs_keys = false;
             held.proved = false;
+            held.keyed = Some(now);
             return Verdict::Renew(held.id);
         }
         let replaces = self.replaceable(name, address);
@@ -165,6 +194,7 @@ impl KeyedPlan {
             name: name.clone(),
             address,
             proved: false,
+            keyed: Some(now),
             needs_keys: false,
         });
         Verdict::Start { replaces }
@@ -187,6 +217,7 @@ impl KeyedPlan {
             name: name.clone(),
             address,
             proved: true,
+            keyed: None,
             needs_keys: false,
         });
         true
@@ -235,21 +266,27 @@ impl KeyedPlan {
         if nothing_left {
             self.memory.forget_oldest();
         }
+        let good = self.good_since.take();
+        if good.is_some_and(|good| now.saturating_since(good) >= SETTLED) {
+            self.backoff.reset();
+        }
+        self.failing = true;
         let wait = self.backoff.fail(rng);
         self.not_before = self.not_before.max(now + wait);
         wait
     }
 
     /// Notes that a source got an authenticated answer. The first one after a key exchange is
-    /// what resets the waits (RFC 8915 §4.2).
-    pub(super) fn handle_authenticated(&mut self, id: SourceId) {
+    /// what resets the waits (RFC 8915 §4.2), unless something fails within ten minutes.
+    pub(super) fn handle_authenticated(&mut self, id: SourceId, now: MonotonicTime) {
         if let Some(held) = self
             .held
             .iter_mut()
             .find(|held| held.id == id && !held.proved)
         {
             held.proved = true;
-            self.backoff.reset();
+            self.failing = false;
+            self.good_since.get_or_insert(now);
         }
     }
 
@@ -272,13 +309,24 @@ impl KeyedPlan {
             return;
         }
         held.needs_keys = true;
-        if held.proved {
-            return;
-        }
-        if self.pool && reason == KeyReason::NtsNak {
+        if self.pool && reason == KeyReason::NtsNak && !held.proved {
             self.memory.remember(&held.name, Fault::Failed, now);
         }
-        self.handle_failure(false, now, rng);
+        let (proved, settled) = (held.proved, held.is_settled(now));
+        if !settled && !self.excuses(proved, now) {
+            self.handle_failure(false, now, rng);
+        }
+    }
+
+    /// Whether the failure of keys that were good for a moment only is let pass: once in a while a
+    /// server is just started again.
+    fn excuses(&mut self, proved: bool, now: MonotonicTime) -> bool {
+        let long_ago = |excused| now.saturating_since(excused) >= SETTLED;
+        let excuse = proved && self.excused.is_none_or(long_ago);
+        if excuse {
+            self.excused = Some(now);
+        }
+        excuse
     }
 
     /// Notes that the keys of a source are good after all: what said otherwise was forged.
@@ -310,7 +358,8 @@ impl KeyedPlan {
             self.memory.remember(&held.name, fault, now);
         }
         let refused_by_the_only_one = !self.pool && reason == LossReason::Refused;
-        if !held.proved || refused_by_the_only_one {
+        let settled = held.is_settled(now);
+        if refused_by_the_only_one || (!settled && !self.excuses(held.proved, now)) {
             self.handle_failure(false, now, rng);
         }
     }
@@ -319,3 +368,7 @@ impl KeyedPlan {
 #[cfg(test)]
 #[path = "keyed_tests.rs"]
 mod tests;
+
+#[cfg(test)]
+#[path = "life_tests.rs"]
+mod life_tests;

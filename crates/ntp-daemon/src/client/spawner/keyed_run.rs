@@ -148,7 +148,7 @@ impl KeyedSpawner {
     fn handle(&mut self, heard: Heard) {
         let now = self.base.now();
         match heard {
-            Heard::Event(id, SourceEvent::Answered) => self.plan.handle_authenticated(id),
+            Heard::Event(id, SourceEvent::Answered) => self.plan.handle_authenticated(id, now),
             Heard::Event(id, SourceEvent::KeysWanted(reason)) => {
                 self.log_keys_wanted(id, reason);
                 self.plan
