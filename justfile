@@ -29,6 +29,10 @@ bench-handler:
 bench-silent:
     cargo bench --package testkit --features unstable_nts-pool --bench ten_thousand
 
+# Ten reloads a second and exchanged certificates for a minute under load: no user may fail, nothing may grow.
+soak:
+    cargo bench --package testkit --features unstable_nts-pool --bench soak
+
 # Selection and health of a pool with 200 sources and a million users in virtual time.
 simulate:
     cargo run --release --package testkit --bin pool-simulation

@@ -13,6 +13,7 @@ use tempfile::TempDir;
 
 use crate::Lab;
 use crate::lab::{POOL_NAME, RealSource, TOKEN};
+use crate::managed;
 
 /// The variable that tells the child its configuration.
 const CONFIG: &str = "TESTKIT_CHILD_POOL";
@@ -89,14 +90,7 @@ impl ChildPool {
 
     /// The memory that it has in use, in octets.
     pub fn resident(&self) -> u64 {
-        let status = format!("/proc/{}/status", self.child.id());
-        let status = std::fs::read_to_string(status).expect("a child that lives");
-        let kibibytes = status
-            .lines()
-            .find_map(|line| line.strip_prefix("VmRSS:"))
-            .and_then(|rest| rest.trim().strip_suffix(" kB"))
-            .and_then(|number| number.parse::<u64>().ok());
-        kibibytes.expect("a number") * 1024
+        managed::resident(self.child.id())
     }
 
     /// Ends it in good order; its metrics.

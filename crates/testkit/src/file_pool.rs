@@ -42,6 +42,14 @@ impl PoolFiles {
     /// # Panics
     /// If they cannot be written.
     pub fn new(lab: &Lab, sources: &[SocketAddr], more: &str) -> Self {
+        Self::listening("\"127.0.0.1:4460\"", lab, sources, more)
+    }
+
+    /// The same for a pool that listens there.
+    ///
+    /// # Panics
+    /// If they cannot be written.
+    pub fn listening(listen: &str, lab: &Lab, sources: &[SocketAddr], more: &str) -> Self {
         let files = Self {
             directory: tempfile::tempdir().expect("a directory"),
         };
@@ -56,7 +64,7 @@ impl PoolFiles {
             "pool.toml",
             format!(
                 "[nts-pool-ke-server]
-listen = \"127.0.0.1:4460\"
+listen = {listen}
 certificate-authority-path = \"{directory}/ca.pem\"
 certificate-chain-path = \"{directory}/pool.pem\"
 private-key-path = \"{directory}/pool.key\"

@@ -15,6 +15,7 @@ pub mod faulty_source;
 pub mod file_pool;
 pub mod lab;
 pub mod log;
+pub mod managed;
 pub mod places;
 pub mod secrets;
 pub mod simulation;

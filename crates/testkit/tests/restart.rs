@@ -1,27 +1,20 @@
 //! The end of the program under load, and a restart that no user notices.
 #![cfg(feature = "unstable_nts-pool")]
 
-use std::net::{SocketAddr, TcpListener};
-use std::os::fd::OwnedFd;
-use std::path::{Path, PathBuf};
-use std::process::{Child, Command, ExitStatus, Stdio};
+use std::net::SocketAddr;
+use std::path::Path;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 
-use nix::sys::signal::{Signal, kill};
-use nix::unistd::Pid;
-use nts_pool_ke::program;
-use nts_service::exit::ExitCode;
+use nix::sys::signal::Signal;
 use tempfile::TempDir;
 use testkit::Lab;
 use testkit::deadline::{eventually, within};
 use testkit::lab::{POOL_NAME, RealSource, TOKEN, loopback};
+use testkit::managed::{self, Manager};
 use testkit::user::{User, plain_request};
 use testkit::wire::{RawClient, connect_from};
 use tokio::task::JoinSet;
-
-/// The variable that tells the child its configuration.
-const CONFIG: &str = "TESTKIT_POOL_PROGRAM";
 
 /// Users at the same time.
 const USERS: usize = 64;
@@ -29,74 +22,16 @@ const USERS: usize = 64;
 /// Not a test by itself but where the children of others begin.
 #[test]
 fn a_pool_begins_here() {
-    if let Some(path) = std::env::var_os(CONFIG) {
-        assert_eq!(program::run(Path::new(&path)), ExitCode::Success);
-    }
+    managed::run_if_managed();
 }
 
-/// What a service manager does: it holds the socket, and starts the program with it.
-struct Manager {
-    socket: TcpListener,
-    config: PathBuf,
-    _files: TempDir,
-}
-
-impl Manager {
-    fn new(lab: &Lab, source: &RealSource) -> Self {
-        let files = tempfile::tempdir().expect("a directory");
-        let config = files.path().join("pool.toml");
-        std::fs::write(&config, configuration(lab, source, files.path())).expect("a file");
-        Self {
-            socket: TcpListener::bind("127.0.0.1:0").expect("a socket"),
-            config,
-            _files: files,
-        }
-    }
-
-    fn address(&self) -> SocketAddr {
-        self.socket.local_addr().expect("an address")
-    }
-
-    /// The program, with the socket as descriptor 3 (sd_listen_fds(3)).
-    fn start(&self) -> Program {
-        let socket = OwnedFd::from(self.socket.try_clone().expect("a descriptor"));
-        let script = "exec 3<&0 </dev/null && \
-                      LISTEN_FDS=1 LISTEN_PID=$$ exec \"$0\" --exact a_pool_begins_here";
-        let child = Command::new("sh")
-            .args(["-c", script])
-            .arg(std::env::current_exe().expect("a path"))
-            .env(CONFIG, &self.config)
-            .stdin(Stdio::from(socket))
-            .stdout(Stdio::null())
-            .spawn()
-            .expect("a shell");
-        Program(child)
-    }
-}
-
-/// The running program; it ends with the test at the latest.
-struct Program(Child);
-
-impl Program {
-    fn tell(&self, signal: Signal) {
-        let id = i32::try_from(self.0.id()).expect("a process id");
-        kill(Pid::from_raw(id), signal).expect("a process");
-    }
-
-    async fn end(&mut self) -> ExitStatus {
-        eventually("the end of the program", || {
-            self.0.try_wait().expect("a child")
-        })
-        .await
-    }
-}
-
-impl Drop for Program {
-    fn drop(&mut self) {
-        // It may have ended by itself.
-        let _ = self.0.kill();
-        let _ = self.0.wait();
-    }
+/// A pool of one source, and its files.
+fn manager(lab: &Lab, source: &RealSource) -> (Manager, TempDir) {
+    let files = tempfile::tempdir().expect("a directory");
+    let config = files.path().join("pool.toml");
+    std::fs::write(&config, configuration(lab, source, files.path())).expect("a file");
+    let manager = Manager::new(config, &["--exact", "a_pool_begins_here"]);
+    (manager, files)
 }
 
 fn configuration(lab: &Lab, source: &RealSource, directory: &Path) -> String {
@@ -129,7 +64,7 @@ async fn exchange(user: &User, pool: SocketAddr) {
 async fn sigterm_no_reset() {
     let lab = Lab::new();
     let source = lab.source(loopback(2));
-    let manager = Manager::new(&lab, &source);
+    let (manager, _files) = manager(&lab, &source);
     let mut program = manager.start();
     let pool = manager.address();
     exchange(&lab.user(), pool).await;
@@ -158,7 +93,7 @@ async fn sigterm_no_reset() {
 async fn a_restart_with_inherited_sockets_fails_no_user() {
     let lab = Lab::new();
     let source = lab.source(loopback(2));
-    let manager = Manager::new(&lab, &source);
+    let (manager, _files) = manager(&lab, &source);
     let mut program = manager.start();
     let pool = manager.address();
     let (enough, served) = (
@@ -197,7 +132,7 @@ async fn a_restart_with_inherited_sockets_fails_no_user() {
 async fn a_second_signal_ends_the_program_at_once() {
     let lab = Lab::new();
     let source = lab.source(loopback(2));
-    let manager = Manager::new(&lab, &source);
+    let (manager, _files) = manager(&lab, &source);
     let mut program = manager.start();
     let pool = manager.address();
     exchange(&lab.user(), pool).await;
@@ -207,7 +142,7 @@ async fn a_second_signal_ends_the_program_at_once() {
     let begun = std::time::Instant::now();
     let look = || {
         program.tell(Signal::SIGTERM);
-        program.0.try_wait().unwrap()
+        program.ended()
     };
     eventually("the end of the program", look).await;
     assert!(begun.elapsed().as_secs() < 15);

@@ -1,0 +1,184 @@
+//! A pool whose configuration is exchanged ten times a second under load, and its certificate once:
+//! no user may fail, and neither open files nor memory may grow.
+//!
+//! `cargo bench --package testkit --features unstable_nts-pool --bench soak`, or with the seconds to
+//! go on in `SOAK_SECONDS`.
+#![expect(clippy::print_stdout, reason = "a benchmark shows its figures")]
+
+use std::net::{SocketAddr, TcpListener};
+use std::process::ExitCode;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
+use std::time::{Duration, Instant};
+
+use nix::sys::signal::Signal;
+use testkit::Lab;
+use testkit::deadline::eventually;
+use testkit::file_pool::PoolFiles;
+use testkit::lab::{POOL_NAME, RealSource, loopback};
+use testkit::managed::{self, Manager, Program};
+use testkit::user::{Session, User, plain_request};
+use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
+use tokio::net::TcpStream;
+use tokio::runtime::Runtime;
+use tokio::task::JoinSet;
+use tokio::time::interval;
+
+const USERS: usize = 16;
+const SOURCES: u8 = 6;
+const RELOADS_PER_SECOND: u32 = 10;
+/// Memory has settled by then.
+const WARM_UP: Duration = Duration::from_secs(10);
+const SOAK: u64 = 60;
+/// So much more is noise.
+const MEMORY_NOISE: u64 = 4 << 20;
+
+/// What users saw.
+#[derive(Default)]
+struct Tally {
+    over: AtomicBool,
+    served: AtomicUsize,
+    failed: AtomicUsize,
+}
+
+/// One user after the other, for ever.
+async fn come_again(user: User, pool: SocketAddr, tally: Arc<Tally>) {
+    let request = plain_request();
+    while !tally.over.load(Ordering::Relaxed) {
+        match user.key_exchange(pool, POOL_NAME, &request).await {
+            Ok(Session { .. }) => tally.served.fetch_add(1, Ordering::Relaxed),
+            Err(failure) => {
+                println!("  failed: {failure:?}");
+                tally.failed.fetch_add(1, Ordering::Relaxed)
+            }
+        };
+    }
+}
+
+/// Exchanges one source for another, now and then the certificate, and says so.
+struct Operator<'a> {
+    lab: &'a Lab,
+    files: &'a PoolFiles,
+    addresses: &'a [SocketAddr],
+    round: usize,
+}
+
+impl Operator<'_> {
+    async fn work(&mut self, program: &Program, time: Duration) {
+        let mut ticks = interval(Duration::from_secs(1) / RELOADS_PER_SECOND);
+        let begun = Instant::now();
+        while begun.elapsed() < time {
+            ticks.tick().await;
+            let mut list = self.addresses.to_vec();
+            list.remove(self.round % list.len());
+            self.files.write("sources.toml", self.files.list(&list));
+            if self.round.is_multiple_of(10) {
+                let new = self.lab.authority().server(&[POOL_NAME]);
+                self.files.write_credentials(&new);
+            }
+            program.tell(Signal::SIGHUP);
+            self.round += 1;
+        }
+    }
+}
+
+/// The pool's page of metrics.
+async fn page(metrics: SocketAddr) -> String {
+    let mut stream = TcpStream::connect(metrics).await.expect("an exporter");
+    let request = b"GET /metrics HTTP/1.1\r\n\r\n";
+    stream.write_all(request).await.expect("a request");
+    let mut page = String::new();
+    stream.read_to_string(&mut page).await.expect("an answer");
+    page
+}
+
+/// A port that is free now; a file cannot ask for any.
+fn free_port() -> SocketAddr {
+    let listener = TcpListener::bind("127.0.0.1:0").expect("a socket");
+    listener.local_addr().expect("an address")
+}
+
+async fn soak(seconds: u64) -> bool {
+    let lab = Lab::new();
+    let sources: Vec<RealSource> = (0..SOURCES)
+        .map(|it| lab.source(loopback(2 + it)))
+        .collect();
+    let addresses: Vec<_> = sources.iter().map(|it| it.ke).collect();
+    let metrics = free_port();
+    let more = format!("[observability]\nmetrics-exporter-listen = \"{metrics}\"\n");
+    let files = PoolFiles::listening("\"systemd\"", &lab, &addresses, &more);
+    let manager = Manager::new(files.path("pool.toml"), &[]);
+    let mut program = manager.start();
+    let tally = Arc::new(Tally::default());
+    let mut users = JoinSet::new();
+    for _ in 0..USERS {
+        users.spawn(come_again(
+            lab.user(),
+            manager.address(),
+            Arc::clone(&tally),
+        ));
+    }
+    let served = || (tally.served.load(Ordering::Relaxed) > USERS).then_some(());
+    eventually("users who are served", served).await;
+
+    let mut operator = Operator {
+        lab: &lab,
+        files: &files,
+        addresses: &addresses,
+        round: 0,
+    };
+    operator.work(&program, WARM_UP).await;
+    let before = (program.open_files(), program.resident());
+    let served_before = tally.served.load(Ordering::Relaxed);
+    operator.work(&program, Duration::from_secs(seconds)).await;
+    let after = (program.open_files(), program.resident());
+    let served = tally.served.load(Ordering::Relaxed) - served_before;
+    tally.over.store(true, Ordering::Relaxed);
+    users.join_all().await;
+    let failed = tally.failed.load(Ordering::Relaxed);
+    println!(
+        "  {served} exchanges, {failed} failed, {} reloads",
+        operator.round
+    );
+    println!(
+        "  open files {} at the beginning, {} at the end",
+        before.0, after.0
+    );
+    println!(
+        "  memory {} KiB at the beginning, {} KiB at the end",
+        before.1 >> 10,
+        after.1 >> 10
+    );
+    for line in page(metrics).await.lines() {
+        if line.starts_with("nts_pool_ke_reload_failures_total")
+            || line.starts_with("nts_pool_ke_snapshot_serial")
+        {
+            println!("  {line}");
+        }
+    }
+    program.tell(Signal::SIGTERM);
+    let ended = program.end().await.success();
+    failed == 0
+        && ended
+        && after.0 <= before.0 + 2 * USERS
+        && after.1 <= before.1 + before.1 / 10 + MEMORY_NOISE
+}
+
+fn main() -> ExitCode {
+    if managed::run_if_managed() {
+        return ExitCode::SUCCESS;
+    }
+    let seconds = std::env::var("SOAK_SECONDS");
+    let seconds = seconds.map_or(SOAK, |text| text.parse().expect("a number of seconds"));
+    println!(
+        "{RELOADS_PER_SECOND} reloads a second for {seconds} s, {USERS} users at the same time"
+    );
+    let runtime = Runtime::new().expect("threads");
+    match runtime.block_on(soak(seconds)) {
+        true => ExitCode::SUCCESS,
+        false => {
+            println!("something failed or grew");
+            ExitCode::FAILURE
+        }
+    }
+}
