@@ -100,10 +100,13 @@ impl Lab {
         let mut ke_server = KeServerConfig {
             listen: SocketAddr::new(ip, 0),
             identity: self.authority.server(&[&ip.to_string()]).identity(),
+            identity_files: None,
             authorization,
             key_exchange_timeout: Duration::from_secs(10),
             concurrent_connections: 512,
             longlived_connections: 51,
+            rate_limit_interval: Duration::ZERO,
+            rate_limit_burst: 8,
             ntp_port: None,
             ntp_server: None,
             proxy_protocol: None,

@@ -23,6 +23,8 @@ const MAX_TIMEOUT: Duration = Duration::from_secs(600);
 const DEFAULT_CONNECTIONS: usize = 512;
 /// Greatest number of connections of either kind.
 const MAX_CONNECTIONS: usize = 1_000_000;
+/// Greatest `rate-limit-interval-ms`.
+const MAX_RATE_INTERVAL: Duration = Duration::from_secs(86_400);
 /// Characters that are needed for 128 bits of entropy with letters and digits.
 const STRONG_TOKEN_LENGTH: usize = 22;
 
@@ -33,6 +35,8 @@ pub struct KeServerConfig {
     pub listen: SocketAddr,
     /// `certificate-chain-path` and `private-key-path`, read and checked.
     pub identity: Identity,
+    /// The files of `identity`, which are watched; `None` where it does not come from files.
+    pub identity_files: Option<IdentityFiles>,
     /// Which pools may ask what only pools may ask.
     pub authorization: KeAuthorization,
     /// Budget of one exchange, from accept on.
@@ -41,12 +45,25 @@ pub struct KeServerConfig {
     pub concurrent_connections: usize,
     /// Greatest number of connections that pools keep alive.
     pub longlived_connections: usize,
+    /// Time in which an address may connect once more; 0 is no limit.
+    pub rate_limit_interval: Duration,
+    /// Connections that an address may make at once.
+    pub rate_limit_burst: u16,
     /// Port told to clients; without it they use 123.
     pub ntp_port: Option<u16>,
     /// Name or address told to clients; without it they use the address they asked.
     pub ntp_server: Option<NtpServerName>,
     /// Which balancers connections come through; `None`: they come by themselves.
     pub proxy_protocol: Option<ProxyProtocol>,
+}
+
+/// Where a certificate comes from.
+#[derive(Clone, Debug)]
+pub struct IdentityFiles {
+    /// `certificate-chain-path`.
+    pub chain: Located<PathBuf>,
+    /// `private-key-path`.
+    pub key: Located<PathBuf>,
 }
 
 /// How pools prove who they are. Empty lists, the default, authorise nobody.
@@ -89,28 +106,37 @@ fn read(section: &Section<'_>, listen: Option<SocketAddr>) -> Option<KeServerCon
         0..=MAX_CONNECTIONS,
         "",
     );
+    let range = Duration::ZERO..=MAX_RATE_INTERVAL;
+    let rate_limit_interval = section.milliseconds("rate-limit-interval-ms", Duration::ZERO, range);
+    let rate_limit_burst = section.number("rate-limit-burst", 8, 1..=1000, "connections");
     let ntp_port = section.optional::<Port>("ntp-port").map(Port::get);
     let ntp_server = section.checked("ntp-server", check_server_name);
     let proxy_protocol = section.section("proxy-protocol");
     let proxy_protocol = proxy_protocol.and_then(|section| proxy_protocol::read(&section));
     check_versions(section);
+    let (identity, identity_files) = identity?;
     Some(KeServerConfig {
         listen: listen?,
-        identity: identity?,
+        identity,
+        identity_files: Some(identity_files),
         authorization,
         key_exchange_timeout,
         concurrent_connections,
         longlived_connections,
+        rate_limit_interval,
+        rate_limit_burst,
         ntp_port,
         ntp_server,
         proxy_protocol,
     })
 }
 
-fn read_identity(section: &Section<'_>) -> Option<Identity> {
+fn read_identity(section: &Section<'_>) -> Option<(Identity, IdentityFiles)> {
     let chain = section.required_path("certificate-chain-path");
     let key = section.required_path("private-key-path");
-    Identity::load(&chain?, &key?, section.problems())
+    let (chain, key) = (chain?, key?);
+    let identity = Identity::load(&chain, &key, section.problems())?;
+    Some((identity, IdentityFiles { chain, key }))
 }
 
 fn read_authorization(section: &Section<'_>) -> KeAuthorization {

@@ -23,7 +23,7 @@ use std::path::Path;
 
 use nts_service::config::{Located, Problems, Section};
 
-pub use ke_server::{KeAuthorization, KeServerConfig};
+pub use ke_server::{IdentityFiles, KeAuthorization, KeServerConfig};
 pub use keyset::KeysetConfig;
 pub use notices::Notice;
 pub use observability::ObservabilityConfig;

@@ -4,7 +4,7 @@ use std::fmt;
 use std::sync::Arc;
 
 use nts_proto::ke::token::AuthenticationToken;
-use nts_service::tls::{self, ClientCertificates};
+use nts_service::tls::{self, ClientCertificates, LiveIdentity};
 use rustls::ServerConfig;
 use rustls_pki_types::CertificateDer;
 
@@ -18,16 +18,16 @@ pub(super) struct Credentials {
 }
 
 impl Credentials {
-    /// The credentials of a configuration. Clients are asked for a certificate only where one
+    /// The credentials of a configuration, with the certificate that is shown. Clients are asked for a certificate only where one
     /// could authorise them; none is required, as ordinary users have none.
-    pub(super) fn new(config: &KeServerConfig) -> Self {
+    pub(super) fn new(config: &KeServerConfig, identity: LiveIdentity) -> Self {
         let authorization = config.authorization.clone();
         let clients = match authorization.certificates.is_empty() {
             true => ClientCertificates::Ignore,
             false => ClientCertificates::Request,
         };
         Self {
-            tls: tls::server_config(&config.identity, clients),
+            tls: tls::server_config(identity, clients),
             authorization,
         }
     }

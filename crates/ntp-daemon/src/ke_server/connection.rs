@@ -1,5 +1,6 @@
 //! The life of one connection: handshake, then requests and answers until one side ends it.
 
+use std::net::IpAddr;
 use std::sync::Arc;
 
 use nts_proto::ke::keys::SessionKeys;
@@ -24,8 +25,15 @@ pub(super) async fn serve(shared: Arc<Shared>, connection: Connection) {
     let opened = Instant::now();
     let stats = &shared.stats;
     let Connection {
-        stream, mut lease, ..
+        stream,
+        mut lease,
+        peer,
+        ..
     } = connection;
+    if !shared.admits(peer.ip()) {
+        stats.rate_limited_connections.increment();
+        return;
+    }
     let config = Arc::clone(&shared.credentials.load().tls);
     let deadline = lease.deadline();
     lease.await_greeting();
@@ -58,6 +66,16 @@ pub(super) async fn serve(shared: Arc<Shared>, connection: Connection) {
     }
     // Error and close_notify go out even where the deadline has passed.
     ke_stream::close(exchange.stream).await;
+}
+
+impl Shared {
+    /// Whether an address may have one more handshake now.
+    fn admits(&self, address: IpAddr) -> bool {
+        let now = std::time::Instant::now();
+        self.limiter
+            .as_ref()
+            .is_none_or(|limiter| limiter.admit(address, now, || 1))
+    }
 }
 
 /// An established connection.

@@ -7,6 +7,7 @@
 
 mod answer;
 mod authorization;
+mod certificate;
 mod connection;
 mod long_lived;
 mod stats;
@@ -24,13 +25,17 @@ use nts_service::listener::{self, Gate, Limits, PrefixLimits, first_byte_limit};
 use nts_service::shutdown::Shutdown;
 use nts_service::telemetry::metrics::Registry;
 use nts_service::telemetry::throttle::Throttle;
+use nts_service::tls::LiveIdentity;
+use nts_service::watch::Timing;
 use tokio::net::TcpListener;
+use tokio::sync::watch;
 use tokio::task::JoinHandle;
 
 pub use stats::{KeStats, KeStatsSnapshot};
 
 use crate::config::KeServerConfig;
 use crate::keys::KeyStore;
+use crate::server::{Allowance, RateLimiter};
 use authorization::Credentials;
 use long_lived::LongLived;
 
@@ -46,6 +51,9 @@ const GRACE: Duration = Duration::from_millis(500);
 /// Running exchanges get their whole time when the daemon stops, but no more than this.
 const LONGEST_DRAIN: Duration = Duration::from_secs(5);
 
+/// Addresses that the limit of connections remembers, 8 octets each.
+const LIMITED_ADDRESSES: usize = 1 << 16;
+
 /// A running key exchange server. Dropping it ends all its connections at once; after the
 /// shutdown given to [`KeServer::start`] they may finish, see [`KeServer::finished`].
 #[derive(Debug)]
@@ -54,6 +62,9 @@ pub struct KeServer {
     bound: Arc<OnceLock<SocketAddr>>,
     shared: Arc<Shared>,
     gate: Gate,
+    /// The certificate that is shown.
+    identity: LiveIdentity,
+    identity_files: watch::Sender<certificate::Files>,
     task: Option<JoinHandle<()>>,
 }
 
@@ -67,6 +78,7 @@ struct Shared {
     /// Budget of each request.
     timeout: Duration,
     long_lived: LongLived,
+    limiter: Option<RateLimiter>,
     keys: Arc<KeyStore>,
     stats: KeStats,
 }
@@ -78,13 +90,15 @@ impl KeServer {
     #[must_use]
     pub fn start(config: &KeServerConfig, keys: Arc<KeyStore>, shutdown: Shutdown) -> Self {
         let counted = listener::Stats::new(&Registry::new(), "ntp_ke");
+        let identity = LiveIdentity::from(&config.identity);
         let shared = Arc::new(Shared {
-            credentials: ArcSwap::from_pointee(Credentials::new(config)),
+            credentials: ArcSwap::from_pointee(Credentials::new(config, identity.clone())),
             capabilities: Capabilities::ours(),
             ntp_server: config.ntp_server.clone(),
             ntp_port: config.ntp_port,
             timeout: config.key_exchange_timeout,
             long_lived: LongLived::new(config.longlived_connections),
+            limiter: limiter(config),
             keys,
             stats: KeStats::beside(&counted),
         });
@@ -110,6 +124,14 @@ impl KeServer {
             limits,
             Arc::clone(&shared),
             counted,
+            shutdown.clone(),
+        ));
+        let (identity_files, files) = watch::channel(files(config));
+        // It ends with this server, which holds the other end.
+        tokio::spawn(certificate::follow(
+            identity.clone(),
+            files,
+            Timing::default(),
             shutdown,
         ));
         Self {
@@ -117,6 +139,8 @@ impl KeServer {
             bound,
             shared,
             gate,
+            identity,
+            identity_files,
             task: Some(task),
         }
     }
@@ -125,9 +149,10 @@ impl KeServer {
     /// connections get the certificate, new requests are judged by the authorisation.
     pub fn reload(&self, config: &KeServerConfig) {
         self.gate.set_proxy_protocol(config.proxy_protocol.clone());
-        self.shared
-            .credentials
-            .store(Arc::new(Credentials::new(config)));
+        self.identity.replace(config.identity.clone());
+        let credentials = Credentials::new(config, self.identity.clone());
+        self.shared.credentials.store(Arc::new(credentials));
+        self.identity_files.send_replace(files(config));
     }
 
     /// The address that the configuration names.
@@ -180,6 +205,20 @@ impl Drop for KeServer {
             task.abort();
         }
     }
+}
+
+fn files(config: &KeServerConfig) -> certificate::Files {
+    config.identity_files.clone().map(Arc::new)
+}
+
+fn limiter(config: &KeServerConfig) -> Option<RateLimiter> {
+    let allowance = Allowance {
+        interval: config.rate_limit_interval,
+        burst: config.rate_limit_burst,
+        // Nobody can forge the address of a connection.
+        leak: None,
+    };
+    RateLimiter::new(LIMITED_ADDRESSES, allowance)
 }
 
 /// The socket of a server, on the way to being bound.

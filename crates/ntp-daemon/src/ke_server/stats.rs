@@ -38,6 +38,8 @@ counters! {
         accepted_connections,
         /// Connections that were closed at once because a limit was reached.
         refused_connections,
+        /// Connections that were closed because their address had made many already.
+        rate_limited_connections,
         /// Connections that were closed because they did not send anything in time.
         silent_connections,
         /// TLS handshakes that failed or did not settle on `ntske/1`.

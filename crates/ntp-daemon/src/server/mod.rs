@@ -26,6 +26,7 @@ use std::time::Duration;
 use nts_service::listener::BindError;
 use nts_service::telemetry::throttle::Throttle;
 
+pub(crate) use limiter::{Allowance, RateLimiter};
 pub use stats::{Stats, StatsSnapshot};
 pub use system::{Served, SharedSystemState};
 

@@ -236,3 +236,25 @@ async fn behind_a_balancer_only_the_balancer_may_connect() {
     let mut stranger = lab.tcp().await;
     assert_eq!(stranger.read(&mut [0]).await.unwrap(), 0);
 }
+
+#[tokio::test]
+async fn an_address_that_connects_too_often_is_turned_away_before_the_handshake() {
+    let lab = Lab::with(|config, _| {
+        config.rate_limit_interval = Duration::from_secs(3600);
+        config.rate_limit_burst = 2;
+    });
+    for _ in 0..2 {
+        let mut user = lab.connect().await;
+        user.send(ORDINARY).await;
+        assert!(user.receive().await.starts_with(CHOSEN));
+    }
+    let mut tcp = lab.tcp().await;
+    tcp.write_all(b"\x16").await.unwrap();
+    let mut octets = Vec::new();
+    // Closed with what it sent unread: an end or a reset.
+    let _ = tcp.read_to_end(&mut octets).await;
+    assert_eq!(octets, b"");
+    let counted = lab.counted();
+    assert_eq!(counted.rate_limited_connections, 1);
+    assert_eq!((counted.key_exchanges, counted.failed_handshakes), (2, 0));
+}

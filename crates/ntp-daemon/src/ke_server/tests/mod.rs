@@ -58,6 +58,7 @@ impl Lab {
         let mut config = KeServerConfig {
             listen: "127.0.0.1:0".parse().unwrap(),
             identity: identity(&pki, "localhost"),
+            identity_files: None,
             authorization: KeAuthorization {
                 certificates: Vec::new(),
                 tokens: vec![AuthenticationToken::new(TOKEN).unwrap()],
@@ -65,6 +66,8 @@ impl Lab {
             key_exchange_timeout: Duration::from_secs(5),
             concurrent_connections: 8,
             longlived_connections: 2,
+            rate_limit_interval: Duration::ZERO,
+            rate_limit_burst: 8,
             ntp_port: None,
             ntp_server: None,
             proxy_protocol: None,
