@@ -62,3 +62,6 @@ impl Combined {
         }
     }
 }
+
+#[cfg(test)]
+mod tests;

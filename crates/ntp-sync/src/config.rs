@@ -154,3 +154,28 @@ impl Default for Algorithm {
         }
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_step_passes_when_it_is_smaller() {
+        let threshold = StepThreshold::both(Duration::from_secs(10));
+        assert!(threshold.allows(9.99) && threshold.allows(-9.99) && threshold.allows(0.0));
+        assert!(!threshold.allows(10.0) && !threshold.allows(-10.0));
+    }
+
+    #[test]
+    fn each_direction_has_its_limit() {
+        let threshold = Config::default().startup_step_panic_threshold;
+        assert!(threshold.allows(1e9) && threshold.allows(-86_399.0));
+        assert!(!threshold.allows(-86_400.0));
+        let forbidden = StepThreshold {
+            forward: Some(Duration::ZERO),
+            backward: None,
+        };
+        assert!(!forbidden.allows(1e-9) && forbidden.allows(-1e9));
+        assert!(StepThreshold::UNLIMITED.allows(1e9) && StepThreshold::UNLIMITED.allows(-1e9));
+    }
+}

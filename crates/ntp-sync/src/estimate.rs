@@ -137,7 +137,7 @@ impl Estimate {
 
     /// The local clock now runs `1 + change` times as fast.
     pub fn change_frequency(&mut self, change: f64) {
-        self.frequency = (1.0 + self.frequency) / (1.0 + change) - 1.0;
+        self.frequency = (self.frequency - change) / (1.0 + change);
     }
 
     /// Standard deviation of the offset, s.
@@ -145,3 +145,6 @@ impl Estimate {
         self.covariance.offset.sqrt()
     }
 }
+
+#[cfg(test)]
+mod tests;

@@ -31,6 +31,8 @@ pub mod snapshot;
 pub mod source;
 mod source_id;
 mod steering;
+#[cfg(test)]
+mod testing;
 
 pub use action::{Action, Report};
 pub use config::Config;

@@ -182,3 +182,29 @@ impl Verdict {
         matches!(self, Self::Selected | Self::Best)
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_dispersion_grows_as_a_filter_says() {
+        let covariance = Covariance {
+            offset: 4.0,
+            mixed: 1.0,
+            frequency: 2.0,
+        };
+        let variance = RootVariance::new(&covariance, 3.0);
+        assert_eq!(variance.dispersion(0.0), 2.0);
+        assert_eq!(variance.dispersion(-1.0), 2.0);
+        // 4 + 2·1·2 + 2·2² + 3·2³/3
+        assert_eq!(variance.dispersion(2.0), 24_f64.sqrt());
+        let mut moved = crate::estimate::Estimate {
+            offset: 0.0,
+            frequency: 0.0,
+            covariance,
+        };
+        moved.advance(2.0, 3.0);
+        assert_eq!(variance.dispersion(2.0), moved.deviation());
+    }
+}

@@ -46,7 +46,7 @@ pub(crate) struct Steering {
     frequency: f64,
     slew: Option<Slew>,
     step_wish: Option<StepWish>,
-    /// Whether an offset has been corrected.
+    /// Whether the clock has been corrected, or was found to need no step.
     started: bool,
     /// Sum of all steps but the first, s.
     accumulated_steps: f64,
@@ -73,7 +73,7 @@ impl Steering {
     /// What the clock's frequency is to be set to, s/s.
     pub(crate) fn clock_frequency(&self) -> f64 {
         let slew = self.slew.map_or(0.0, |slew| slew.frequency);
-        (1.0 + self.frequency) * (1.0 + slew) - 1.0
+        both(self.frequency, slew)
     }
 
     /// The part of it that corrects the clock's own error, s/s.
@@ -111,14 +111,20 @@ impl Steering {
         let algorithm = &config.algorithm;
         let old = self.clock_frequency();
         let slew = self.slew.map_or(0.0, |slew| slew.frequency);
-        let frequency = (1.0 + estimate.frequency) * (1.0 + slew) - 1.0;
+        let frequency = both(estimate.frequency, slew);
         let correction = offset_to_correct(estimate, algorithm);
+        if correction.is_none() {
+            self.step_wish = None;
+        }
         let step = correction
             .filter(|it| self.is_to_be_stepped(*it, estimate.deviation(), now, algorithm));
         if let Some(step) = step {
             self.check_step(step, config)?;
             self.note_step(step);
         }
+        // A slew that was begun on a worse estimate, and has gone far enough.
+        self.slew
+            .take_if(|slew| slew.frequency * estimate.offset <= 0.0);
         let uncertainty = estimate.covariance.frequency.sqrt();
         self.follow_frequency(
             frequency_to_correct(frequency, uncertainty, algorithm),
@@ -130,7 +136,7 @@ impl Steering {
             }
             _ => {}
         }
-        self.started |= correction.is_some();
+        self.started |= correction.is_some() || is_near(estimate, algorithm);
         Ok(Correction {
             step,
             frequency_change: change(old, self.clock_frequency()),
@@ -215,7 +221,7 @@ impl Steering {
     /// Corrects the clock's own frequency, as far as the limit allows.
     fn follow_frequency(&mut self, correction: f64, algorithm: &Algorithm) {
         let limit = algorithm.maximum_frequency_steer;
-        let wanted = (1.0 + self.frequency) * (1.0 + correction) - 1.0;
+        let wanted = both(self.frequency, correction);
         self.frequency = wanted.clamp(-limit, limit);
         self.beyond_limit = (wanted != self.frequency).then_some(wanted);
         let (low, high) = self.room(limit);
@@ -247,9 +253,14 @@ impl Steering {
     }
 }
 
+/// Two relative changes one after the other.
+fn both(one: f64, other: f64) -> f64 {
+    one + other + one * other
+}
+
 /// The relative change from one frequency correction to another.
 fn change(old: f64, new: f64) -> f64 {
-    (1.0 + new) / (1.0 + old) - 1.0
+    (new - old) / (1.0 + old)
 }
 
 /// An offset that is clearly not chance, less what a threshold that picks extremes adds to it.
@@ -262,6 +273,11 @@ fn offset_to_correct(estimate: &Estimate, algorithm: &Algorithm) -> Option<f64> 
         .filter(|correction| *correction != 0.0)
 }
 
+/// Whether an offset that is left alone is known to be too small for a step.
+fn is_near(estimate: &Estimate, algorithm: &Algorithm) -> bool {
+    algorithm.steer_offset_threshold * estimate.deviation() <= algorithm.step_threshold
+}
+
 fn frequency_to_correct(frequency: f64, uncertainty: f64, algorithm: &Algorithm) -> f64 {
     if frequency.abs() <= algorithm.steer_frequency_threshold * uncertainty {
         return 0.0;
@@ -269,3 +285,6 @@ fn frequency_to_correct(frequency: f64, uncertainty: f64, algorithm: &Algorithm)
     let leftover = (algorithm.steer_frequency_leftover * uncertainty).min(frequency.abs());
     frequency - leftover.copysign(frequency)
 }
+
+#[cfg(test)]
+mod tests;

@@ -281,7 +281,9 @@ impl Controller {
             return;
         };
         let elapsed = reading.monotonic.saturating_since(last.monotonic);
-        let by = (reading.local - last.local - NtpDuration::from(elapsed)).as_seconds_f64();
+        let backwards = last.monotonic.saturating_since(reading.monotonic);
+        let passed = NtpDuration::from(elapsed) - NtpDuration::from(backwards);
+        let by = (reading.local - last.local - passed).as_seconds_f64();
         let drift = GREATEST_DRIFT * elapsed.as_secs_f64();
         if by.abs() > self.config.algorithm.meddling_threshold + drift {
             self.start_anew(by, actions);
@@ -301,6 +303,7 @@ impl Controller {
     fn start_anew(&mut self, by: f64, actions: &mut Vec<Action>) {
         actions.push(Action::Report(Report::ClockMoved { by }));
         self.moved = Some(self.now);
+        self.consensus = None;
         let change = self.steering.abandon();
         self.change_frequency(change, actions);
         let uncertainty = self.frequency_uncertainty();
@@ -374,3 +377,6 @@ impl Controller {
         }
     }
 }
+
+#[cfg(test)]
+mod tests;

@@ -51,7 +51,7 @@ impl Delays {
     /// Mean of the last eight, s; zero without any.
     pub(super) fn mean(&self) -> f64 {
         let count = self.recent().count().max(1);
-        self.recent().sum::<f64>() / count as f64
+        self.recent().fold(0.0, |sum, delay| sum + delay) / count as f64
     }
 
     /// Sample variance of the last eight, s².
@@ -85,5 +85,82 @@ impl Delays {
         let unseen = UNSEEN_EXCESS / (self.remembered.len().max(1) as f64).sqrt();
         let excess = (delay - self.least()).max(0.0) + unseen * self.mean_excess();
         excess.powi(2) / 12.0
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn delays(list: &[f64]) -> Delays {
+        let mut delays = Delays::default();
+        for delay in list {
+            assert!(delays.add(*delay, f64::INFINITY));
+        }
+        delays
+    }
+
+    fn close(a: f64, b: f64) -> bool {
+        (a - b).abs() <= 1e-12 * b.abs()
+    }
+
+    #[test]
+    fn mean_and_deviation_of_the_last_eight() {
+        let mut list = vec![100.0; 5];
+        list.extend([1.0, 2.0, 3.0, 4.0, 5.0, 6.0, 7.0, 8.0]);
+        let delays = delays(&list);
+        assert_eq!(delays.mean(), 4.5);
+        // Sample variance of 1…8 is 6.
+        assert!(close(delays.jitter(), 6_f64.sqrt() / 2.0));
+        assert_eq!(delays.mean_excess(), 3.5);
+    }
+
+    #[test]
+    fn the_least_of_sixty_four_is_remembered() {
+        let mut list = vec![1.0];
+        list.extend([3.0; REMEMBERED - 1]);
+        let mut delays = delays(&list);
+        assert_eq!(delays.mean_excess(), 2.0);
+        assert!(delays.add(3.0, f64::INFINITY));
+        assert_eq!(delays.mean_excess(), LEAST_EXCESS);
+        assert_eq!(delays.remembered.len(), REMEMBERED);
+    }
+
+    #[test]
+    fn a_delayed_measurement_is_noisier() {
+        // Mean excess 2; of 64 delays, 1.2/8 of it is added.
+        let mut list = vec![1.0];
+        list.extend([3.0; REMEMBERED - 1]);
+        let delays_of_many = delays(&list);
+        assert!(close(delays_of_many.noise(1.0), 0.3_f64.powi(2) / 12.0));
+        assert!(close(delays_of_many.noise(4.0), 3.3_f64.powi(2) / 12.0));
+        // Of four, 1.2/2 of a mean excess of 1.5.
+        let delays_of_four = delays(&[1.0, 2.0, 3.0, 4.0]);
+        assert!(close(delays_of_four.noise(1.0), 0.9_f64.powi(2) / 12.0));
+        assert!(close(delays_of_four.noise(4.0), 3.9_f64.powi(2) / 12.0));
+    }
+
+    #[test]
+    fn outliers_are_dropped_but_never_two_in_a_row() {
+        let mut delays = delays(&[1.0, 2.0, 3.0, 4.0, 5.0, 6.0, 7.0, 8.0]);
+        // Mean 4.5, deviation 2.449.
+        assert!(delays.add(16.7, 5.0));
+        assert!(!delays.add(1000.0, 5.0));
+        assert!(delays.add(1000.0, 5.0));
+        assert!(delays.add(5.0, 5.0));
+        assert!(!delays.add(1e6, 5.0));
+    }
+
+    #[test]
+    fn seven_are_too_few_to_call_one_an_outlier() {
+        let mut delays = delays(&[1.0; RECENT - 1]);
+        assert!(delays.add(1000.0, 5.0));
+        assert!(!delays.add(2000.0, 1.0));
+    }
+
+    #[test]
+    fn nothing_is_known_at_first() {
+        let delays = Delays::default();
+        assert_eq!((delays.mean(), delays.jitter()), (0.0, 0.0));
     }
 }

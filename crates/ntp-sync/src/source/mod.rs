@@ -385,3 +385,6 @@ impl Running {
         Absorbed::Jumped
     }
 }
+
+#[cfg(test)]
+mod tests;
