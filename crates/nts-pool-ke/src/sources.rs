@@ -173,7 +173,7 @@ impl Sources {
 /// The same source as `config` and `means` want it, which may be the very same.
 fn renewed(source: &Arc<Source>, config: SourceConfig, means: &Arc<Means>) -> Arc<Source> {
     let same_means = Arc::ptr_eq(source.means(), means);
-    match same_means && source.config().is_asked_like(&config) {
+    match same_means && source.config().is_just_like(&config) {
         true => Arc::clone(source),
         false => Arc::new(source.renewed(config, Arc::clone(means))),
     }
@@ -287,3 +287,6 @@ impl Live for View<'_> {
         self.sources.roll.is_in_panic()
     }
 }
+
+#[cfg(test)]
+mod tests;

@@ -130,14 +130,15 @@ impl SourceConfig {
         self.allow_private == other.allow_private && self.ntp_names == other.ntp_names
     }
 
-    /// Whether `other`, the same source, differs in nothing but what selection is told.
-    pub(crate) fn is_asked_like(&self, other: &Self) -> bool {
-        let asked = |it: &Self| {
-            let drained = it.weight == 0;
-            (it.dialect, it.max_concurrency, it.match_family, drained)
-        };
-        let same_spelling = self.domain() == other.domain();
-        same_spelling && self.connects_like(other) && asked(self) == asked(other)
+    /// Whether `other`, the same source, differs in nothing.
+    pub(crate) fn is_just_like(&self, other: &Self) -> bool {
+        let asked = |it: &Self| (it.dialect, it.max_concurrency, it.match_family);
+        let token_file = |it: &Self| it.auth_token_path.as_ref().map(|file| file.to_path_buf());
+        self.domain() == other.domain()
+            && self.connects_like(other)
+            && asked(self) == asked(other)
+            && token_file(self) == token_file(other)
+            && self.entry() == other.entry()
     }
 
     /// What selection is told of it.

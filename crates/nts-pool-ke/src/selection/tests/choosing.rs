@@ -1,5 +1,7 @@
 //! Who gets what: denials, tiers, numbered names, and the ends of the road.
 
+use rand::{SeedableRng as _, rngs::StdRng};
+
 use super::super::*;
 use super::world::{TestSource, World};
 
@@ -162,4 +164,35 @@ fn p16_only_the_first_32_names_are_looked_at() {
     assert_eq!(taken, MAX_DENIED);
     let last = std::iter::repeat_n("x", MAX_DENIED - 1).chain(["ntp.example"]);
     assert!(index.deny(last, &roster).contains(SourceIndex::new(0)));
+}
+
+#[test]
+fn p16_a_flood_of_deny_records_costs_no_more_than_the_first_32() {
+    let world = sources(&[1; 1000]);
+    let snapshot = world.snapshot();
+    let cost = |names: &[String]| {
+        let mut rng = StdRng::seed_from_u64(1);
+        let fastest = (0..20).map(|_| {
+            let began = std::time::Instant::now();
+            for _ in 0..20 {
+                let names = names.iter().map(String::as_str);
+                let denial = snapshot.names().deny(names, snapshot.roster());
+                let mut choice = snapshot.choose(world.user(denial));
+                assert!(choice.next(&world.live(), &mut rng).is_some());
+            }
+            began.elapsed() / 20
+        });
+        fastest.min().unwrap_or_default()
+    };
+    // As long and as awkward as names can be, and as many as fit into 16 KiB of such, or of short
+    // ones.
+    let name = |at: usize| format!("{at}{}.", "X".repeat(240));
+    let long: Vec<_> = (0..65).map(name).collect();
+    let short: Vec<_> = (0..3000).map(|at| format!("{at}.x")).collect();
+    let limit = cost(&long[..MAX_DENIED]) * 5;
+    // In a release build all of it is below 10 microseconds; see the benchmark.
+    for flood in [long, short] {
+        let cost = cost(&flood);
+        assert!(cost < limit, "{cost:?} is more than {limit:?}");
+    }
 }
