@@ -16,7 +16,7 @@ use tokio::time::Instant;
 
 use super::limit::LimitReason;
 use super::prefix::{Places, PrefixLimits, PrefixTable, Reached};
-use super::silent::{SilentQueue, Ticket};
+use super::queue::{Queue, Ticket};
 use crate::proxy_protocol::ProxyProtocol;
 
 /// See the module. Clones are the same gate.
@@ -37,7 +37,7 @@ struct State {
     prefixes: Option<PrefixTable>,
     taken: usize,
     /// Connections that have sent nothing, then those that have not said what they want.
-    waiting: [SilentQueue<oneshot::Sender<()>>; 2],
+    waiting: [Queue<oneshot::Sender<()>>; 2],
 }
 
 /// Why a connection has to make room for a newcomer: index into [`State::waiting`].
@@ -63,7 +63,7 @@ impl Gate {
             max_connections,
             prefixes,
             taken: 0,
-            waiting: [SilentQueue::new(), SilentQueue::new()],
+            waiting: [Queue::new(), Queue::new()],
         };
         Self(Arc::new(Inner {
             began: Instant::now(),
@@ -167,7 +167,7 @@ impl State {
         }
     }
 
-    fn queue(&mut self, stage: Stage) -> &mut SilentQueue<oneshot::Sender<()>> {
+    fn queue(&mut self, stage: Stage) -> &mut Queue<oneshot::Sender<()>> {
         let [silent, hesitant] = &mut self.waiting;
         match stage {
             Stage::Silent => silent,
@@ -177,7 +177,7 @@ impl State {
 
     /// Takes out whoever has to go first.
     fn pop_waiting(&mut self) -> Option<oneshot::Sender<()>> {
-        self.waiting.iter_mut().find_map(SilentQueue::pop_oldest)
+        self.waiting.iter_mut().find_map(Queue::pop_oldest)
     }
 }
 

@@ -9,11 +9,12 @@ mod bind;
 mod connection;
 mod gate;
 mod inherit;
+mod life;
 mod limit;
 mod opening;
 mod prefix;
+mod queue;
 mod serve;
-mod silent;
 mod stats;
 #[cfg(test)]
 mod tests;

@@ -54,7 +54,8 @@ pub(super) async fn open(
     } = admitted;
     let forwarded = match forwarded {
         false => None,
-        true => Some(header(stream, &mut evicted, accepted).await?),
+        // On the heap, so that only who sends a header pays for its buffer.
+        true => Some(Box::pin(header(stream, &mut evicted, accepted)).await?),
     };
     if let Some(user) = forwarded.as_ref().and_then(|it| it.user) {
         slot.charge(user.ip(), Instant::now())

@@ -7,17 +7,16 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use tokio::net::TcpStream;
-use tokio::sync::{oneshot, watch};
 use tokio::task::{JoinError, JoinSet};
-use tokio::time::{Instant, sleep, sleep_until, timeout};
+use tokio::time::{Instant, sleep, timeout};
 
 use super::accept::{AcceptErrorClass, BackOff, Incoming};
-use super::connection::{Connection, Lease};
-use super::gate::{Admitted, Gate};
+use super::connection::Connection;
+use super::gate::Gate;
+use super::life::{End, Newcomer};
 use super::limit::{LimitReason, Limits, LiveLimits};
-use super::opening::{self, Closed, Opened};
+use super::opening::Closed;
 use super::stats::Stats;
-use crate::quick_ack::QuickAckStream;
 use crate::shutdown::{self, Shutdown, Trigger};
 use crate::telemetry::throttle::Throttle;
 
@@ -25,7 +24,7 @@ use crate::telemetry::throttle::Throttle;
 /// `shutdown`. Others are closed at once: a fast failure lets the user's back-off work.
 ///
 /// Then nothing more is accepted except what the kernel has accepted already, and running
-/// handlers get [`Limits::drain`]; those that still run are [cut short](Lease::cut_short), and ended
+/// handlers get [`Limits::drain`]; those that still run are [cut short](super::Lease::cut_short), and ended
 /// after [`Limits::grace`]. When this returns, no task is left. Dropping the future ends all handlers too. A handler that panics costs its own
 /// connection only.
 pub async fn serve<I, H, F>(
@@ -125,7 +124,6 @@ where
             stream,
             peer,
             accepted,
-            admitted,
             limits,
             shutdown: self.shutdown.clone(),
             cut: self.cut.subscribe(),
@@ -133,7 +131,7 @@ where
         let (handler, stats) = (self.handler.clone(), self.stats.clone());
         self.running.spawn(async move {
             let _open = stats.open.hold();
-            match newcomer.serve(&*handler).await {
+            match newcomer.serve(admitted, &*handler).await {
                 End::Over | End::Closed(Closed::Evicted) => {}
                 End::Overdue => stats.overdue.increment(),
                 End::Closed(Closed::Limited(reason)) => stats.limited(reason).increment(),
@@ -185,91 +183,6 @@ where
                 held_back,
                 "a connection was ended by a defect of this program; please report it"
             );
-        }
-    }
-}
-
-/// A connection that was let in.
-struct Newcomer {
-    stream: TcpStream,
-    peer: SocketAddr,
-    accepted: Instant,
-    admitted: Admitted,
-    limits: Limits,
-    shutdown: Shutdown,
-    cut: Shutdown,
-}
-
-/// How a connection ended.
-enum End {
-    /// Its handler has finished.
-    Over,
-    /// Its handler was ended because it took too long.
-    Overdue,
-    /// It was closed before it had a handler, or made room for another while it had.
-    Closed(Closed),
-}
-
-impl Newcomer {
-    async fn serve<H, F>(mut self, handler: &H) -> End
-    where
-        H: Fn(Connection) -> F,
-        F: Future<Output = ()>,
-    {
-        let limits = self.limits;
-        let opened = opening::open(&mut self.stream, self.admitted, self.accepted, limits).await;
-        let Opened {
-            slot,
-            evicted,
-            forwarded,
-        } = match opened {
-            Ok(opened) => opened,
-            Err(closed) => return End::Closed(closed),
-        };
-        let (deadline, moved) = watch::channel(self.accepted + limits.time_limit);
-        let user = forwarded.as_ref().and_then(|it| it.user);
-        let connection = Connection {
-            stream: QuickAckStream::new(self.stream),
-            peer: user.unwrap_or(self.peer),
-            forwarded,
-            lease: Lease {
-                deadline,
-                slot: Some(slot),
-                shutdown: self.shutdown,
-                cut: self.cut,
-            },
-        };
-        // The handler is called in here, so that a panic of its own stays in here too; and it is
-        // put on the heap, so that a silent connection does not cost what a handler does.
-        let handling = Box::pin(handler(connection));
-        tokio::select! {
-            biased;
-            end = within_deadline(handling, moved, limits.grace) => end,
-            () = told(evicted) => End::Closed(Closed::Evicted),
-        }
-    }
-}
-
-/// Ends when the word comes; never if it can come no more.
-async fn told(word: oneshot::Receiver<()>) {
-    if word.await.is_err() {
-        std::future::pending().await
-    }
-}
-
-/// Ends the handler if it overruns the deadline, which may be moved meanwhile, by `grace`.
-async fn within_deadline(
-    mut handler: impl Future<Output = ()> + Unpin,
-    mut deadline: watch::Receiver<Instant>,
-    grace: Duration,
-) -> End {
-    loop {
-        let end = *deadline.borrow_and_update() + grace;
-        tokio::select! {
-            biased;
-            () = &mut handler => return End::Over,
-            Ok(()) = deadline.changed() => {}
-            () = sleep_until(end) => return End::Overdue,
         }
     }
 }

@@ -1,6 +1,7 @@
 mod drain;
 mod greeting;
 mod listen;
+mod memory;
 mod proxy;
 
 use std::collections::VecDeque;

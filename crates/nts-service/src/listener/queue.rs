@@ -1,4 +1,4 @@
-//! The connections that have not sent anything yet, in the order of their arrival.
+//! Connections that have to make room for others, in the order of their arrival.
 //!
 //! Pure: what is kept for each connection is up to the caller.
 
@@ -10,12 +10,12 @@ pub(super) struct Ticket(u64);
 
 /// See the module.
 #[derive(Debug)]
-pub(super) struct SilentQueue<T> {
+pub(super) struct Queue<T> {
     waiting: BTreeMap<Ticket, T>,
     next: u64,
 }
 
-impl<T> SilentQueue<T> {
+impl<T> Queue<T> {
     /// An empty queue.
     pub(super) fn new() -> Self {
         Self {
@@ -49,7 +49,7 @@ mod tests {
 
     #[test]
     fn the_oldest_of_those_that_are_left_goes_first() {
-        let mut queue = SilentQueue::new();
+        let mut queue = Queue::new();
         let tickets = ["a", "b", "c", "d"].map(|name| queue.push(name));
         assert_eq!(queue.remove(tickets[0]), Some("a"));
         assert_eq!(queue.remove(tickets[2]), Some("c"));
