@@ -4,8 +4,8 @@ use nts_service::table;
 
 use super::units::{harmless, short, signed, span};
 use crate::observe::state::{
-    ClockState, ConfiguredSourceState, KeServerState, LeapIndicator, ObservableState, ServerState,
-    SourceCondition, SourceMode, SourceState, SystemState,
+    ClockState, ConfiguredSourceState, CookieKeysState, KeServerState, LeapIndicator,
+    ObservableState, ServerState, SourceCondition, SourceMode, SourceState, SystemState,
 };
 
 /// Cookies that a source holds when all is well.
@@ -26,6 +26,10 @@ pub(super) fn render(state: &ObservableState) -> String {
     if !state.nts_ke_servers.is_empty() {
         text += "\nNTS key exchange servers\n";
         text += &ke_servers(&state.nts_ke_servers);
+    }
+    if let Some(keys) = &state.cookie_keys {
+        text += "\nCookie keys\n";
+        text += &cookie_keys(keys);
     }
     text
 }
@@ -300,6 +304,7 @@ fn ke_servers(servers: &[KeServerState]) -> String {
     let head = [
         "ADDRESS",
         "CONNECTIONS",
+        "RATE-LIMITED",
         "USERS SERVED",
         "SERVED FOR POOLS",
         "POOLS' QUESTIONS",
@@ -315,6 +320,7 @@ fn ke_servers(servers: &[KeServerState]) -> String {
             row.extend(
                 [
                     stats.accepted_connections,
+                    stats.rate_limited_connections,
                     stats.key_exchanges,
                     stats.fixed_key_requests,
                     stats.info_requests,
@@ -328,6 +334,18 @@ fn ke_servers(servers: &[KeServerState]) -> String {
         })
         .collect();
     table::render(&head, &rows)
+}
+
+fn cookie_keys(keys: &CookieKeysState) -> String {
+    let whose = match keys.shared {
+        true => "shared with other nodes",
+        false => "of this daemon alone",
+    };
+    let (age, next) = (span(keys.age_seconds), span(keys.next_rotation_seconds));
+    format!(
+        "  {} keys, {whose}; {:08x} has been sealing for {age}, the next one will in {next}\n",
+        keys.count, keys.sealing_id
+    )
 }
 
 #[cfg(test)]

@@ -23,8 +23,11 @@ Servers
   [::]:123  10        7         5         0        0       0             3        0
 
 NTS key exchange servers
-  ADDRESS    CONNECTIONS  USERS SERVED  SERVED FOR POOLS  POOLS' QUESTIONS  REFUSED  NO HANDSHAKE  ABANDONED
-  [::]:4460  4            1             2                 1                 0        0             0
+  ADDRESS    CONNECTIONS  RATE-LIMITED  USERS SERVED  SERVED FOR POOLS  POOLS' QUESTIONS  REFUSED  NO HANDSHAKE  ABANDONED
+  [::]:4460  4            0             1             2                 1                 0        0             0
+
+Cookie keys
+  9 keys, shared with other nodes; 0123abcd has been sealing for 2 h 0 min, the next one will in 22 h 0 min
 ";
     assert_eq!(render(&example()), page);
 }
@@ -36,6 +39,7 @@ fn a_daemon_without_sources_says_so() {
         configured_sources: Vec::new(),
         servers: Vec::new(),
         nts_ke_servers: Vec::new(),
+        cookie_keys: None,
         ..example()
     };
     assert!(render(&state).ends_with("\nSources\n  none configured\n"));

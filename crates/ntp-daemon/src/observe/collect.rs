@@ -39,6 +39,8 @@ pub fn snapshot(
         .iter()
         .map(|it| it.watch())
         .collect();
+    let has_servers = !servers.is_empty() || !ke_servers.is_empty();
+    let keys = has_servers.then(|| Arc::clone(time_source.keys()));
     let board = client.board();
     let started = Instant::now();
     let keeper = keeper.map(Arc::clone);
@@ -70,6 +72,7 @@ pub fn snapshot(
                     stats: stats.into(),
                 })
                 .collect(),
+            cookie_keys: keys.as_ref().map(|keys| keys.status().into()),
         }
     })
 }

@@ -3,7 +3,7 @@
 
 use std::fmt::Write as _;
 
-use super::state::{LeapIndicator, ObservableState, ServerStats, SourceState};
+use super::state::{KeServerStats, LeapIndicator, ObservableState, ServerStats, SourceState};
 
 /// Renders all metrics.
 #[must_use]
@@ -13,6 +13,8 @@ pub fn render(state: &ObservableState) -> String {
     system(&mut page, state);
     sources(&mut page, state);
     servers(&mut page, state);
+    ke_servers(&mut page, state);
+    cookie_keys(&mut page, state);
     page.text + "# EOF\n"
 }
 
@@ -226,7 +228,7 @@ fn sources(page: &mut Page, state: &ObservableState) {
 /// What each server counts: name, help, value.
 type ServerMetric = (&'static str, &'static str, fn(&ServerStats) -> u64);
 
-const SERVER_METRICS: [ServerMetric; 11] = [
+const SERVER_METRICS: [ServerMetric; 16] = [
     (
         "ntp_server_received_packets_total",
         "Datagrams received.",
@@ -282,6 +284,31 @@ const SERVER_METRICS: [ServerMetric; 11] = [
         "Requests answered with an NTS NAK.",
         |stats| stats.nts_nak_packets,
     ),
+    (
+        "ntp_server_nts_nak_limited_packets_total",
+        "Requests that got no NTS NAK because their network got many already.",
+        |stats| stats.nts_nak_limited_packets,
+    ),
+    (
+        "ntp_server_accepted_v3_packets_total",
+        "Requests of NTPv3 answered with time.",
+        |stats| stats.accepted_v3_packets,
+    ),
+    (
+        "ntp_server_malformed_packets_total",
+        "Datagrams that are no NTP packets.",
+        |stats| stats.malformed_packets,
+    ),
+    (
+        "ntp_server_wrong_mode_packets_total",
+        "Packets that are not requests.",
+        |stats| stats.wrong_mode_packets,
+    ),
+    (
+        "ntp_server_wrong_version_packets_total",
+        "Requests of versions that are not accepted.",
+        |stats| stats.wrong_version_packets,
+    ),
 ];
 
 fn servers(page: &mut Page, state: &ObservableState) {
@@ -295,6 +322,79 @@ fn servers(page: &mut Page, state: &ObservableState) {
             page.value(name, &[("listen_address", &address)], value(&server.stats));
         }
     }
+}
+
+/// What each key exchange server counts: the value of the label `outcome`, and the count.
+type Outcome = (&'static str, fn(&KeServerStats) -> u64);
+
+const CONNECTIONS: [Outcome; 6] = [
+    ("accepted", |stats| stats.accepted_connections),
+    ("refused", |stats| stats.refused_connections),
+    ("rate_limited", |stats| stats.rate_limited_connections),
+    ("silent", |stats| stats.silent_connections),
+    ("no_handshake", |stats| stats.failed_handshakes),
+    ("abandoned", |stats| stats.abandoned_connections),
+];
+
+const REQUESTS: [Outcome; 4] = [
+    ("key_exchange", |stats| stats.key_exchanges),
+    ("fixed_key", |stats| stats.fixed_key_requests),
+    ("info", |stats| stats.info_requests),
+    ("refused", |stats| stats.refused_requests),
+];
+
+fn ke_servers(page: &mut Page, state: &ObservableState) {
+    if state.nts_ke_servers.is_empty() {
+        return;
+    }
+    let metrics = [
+        (
+            "ntp_ke_server_connections_total",
+            "Connections of the key exchange server, by what became of them; an accepted one may end \
+             without handshake or abandoned.",
+            &CONNECTIONS[..],
+        ),
+        (
+            "ntp_ke_server_requests_total",
+            "Requests of the key exchange server, by what they got.",
+            &REQUESTS[..],
+        ),
+    ];
+    for (name, help, outcomes) in metrics {
+        page.metric(name, "counter", None, help);
+        for server in &state.nts_ke_servers {
+            let address = server.address.to_string();
+            for (outcome, value) in outcomes {
+                let labels = [("listen_address", address.as_str()), ("outcome", outcome)];
+                page.value(name, &labels, value(&server.stats));
+            }
+        }
+    }
+}
+
+fn cookie_keys(page: &mut Page, state: &ObservableState) {
+    let Some(keys) = &state.cookie_keys else {
+        return;
+    };
+    let seconds = Some("seconds");
+    page.single(
+        "ntp_cookie_keys",
+        None,
+        "Keys that open cookies.",
+        keys.count,
+    );
+    page.single(
+        "ntp_cookie_key_age_seconds",
+        seconds,
+        "Time since the present key began to seal cookies.",
+        keys.age_seconds,
+    );
+    page.single(
+        "ntp_cookie_key_next_rotation_seconds",
+        seconds,
+        "Time until another key seals cookies.",
+        keys.next_rotation_seconds,
+    );
 }
 
 #[cfg(test)]
@@ -320,6 +420,11 @@ mod tests {
             "ntp_source_offset_seconds{name=\"pool.test:4460\",address=\"192.0.2.1:123\",id=\"1\"} 0.00001234",
             "ntp_server_received_packets_total{listen_address=\"[::]:123\"} 10",
             "ntp_server_nts_nak_packets_total{listen_address=\"[::]:123\"} 0",
+            "ntp_ke_server_connections_total{listen_address=\"[::]:4460\",outcome=\"accepted\"} 4",
+            "ntp_ke_server_requests_total{listen_address=\"[::]:4460\",outcome=\"fixed_key\"} 2",
+            "ntp_cookie_keys 9",
+            "ntp_cookie_key_age_seconds 7200",
+            "ntp_cookie_key_next_rotation_seconds 79200",
         ] {
             assert!(page.lines().any(|found| found == line), "{line}\n{page}");
         }

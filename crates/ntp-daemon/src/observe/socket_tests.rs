@@ -32,6 +32,7 @@ fn example() -> ObservableState {
         configured_sources: Vec::new(),
         servers: Vec::new(),
         nts_ke_servers: Vec::new(),
+        cookie_keys: None,
     }
 }
 

@@ -11,6 +11,7 @@ use serde::{Deserialize, Serialize};
 
 use crate::config;
 use crate::ke_server::KeStatsSnapshot;
+use crate::keys::KeyStatus;
 use crate::server::StatsSnapshot;
 
 /// All that the daemon tells about itself.
@@ -30,6 +31,9 @@ pub struct ObservableState {
     /// Our own key: one entry per `[[nts-ke-server]]`.
     #[serde(default)]
     pub nts_ke_servers: Vec<KeServerState>,
+    /// Our own key: the keys that seal cookies; `null` without any server.
+    #[serde(default)]
+    pub cookie_keys: Option<CookieKeysState>,
 }
 
 /// `program`: which build, running since when.
@@ -307,6 +311,21 @@ pub struct ServerStats {
     pub nts_rate_limited_packets: u64,
     /// Requests answered with an NTS NAK.
     pub nts_nak_packets: u64,
+    /// Our own key: requests that got no NTS NAK because their network got many already.
+    #[serde(default)]
+    pub nts_nak_limited_packets: u64,
+    /// Our own key: of `accepted_packets`: NTPv3.
+    #[serde(default)]
+    pub accepted_v3_packets: u64,
+    /// Our own key: of `ignored_packets`: no NTP packets.
+    #[serde(default)]
+    pub malformed_packets: u64,
+    /// Our own key: of `ignored_packets`: packets that are not requests.
+    #[serde(default)]
+    pub wrong_mode_packets: u64,
+    /// Our own key: of `ignored_packets`: versions that are not accepted.
+    #[serde(default)]
+    pub wrong_version_packets: u64,
 }
 
 /// One entry of `nts_ke_servers`.
@@ -326,6 +345,9 @@ pub struct KeServerStats {
     /// Connections that were closed at once because a limit was reached.
     #[serde(default)]
     pub refused_connections: u64,
+    /// Connections that were closed because their address had made many already.
+    #[serde(default)]
+    pub rate_limited_connections: u64,
     /// Connections that were closed because they did not send anything in time.
     #[serde(default)]
     pub silent_connections: u64,
@@ -341,6 +363,33 @@ pub struct KeServerStats {
     pub refused_requests: u64,
     /// Connections that ended without an answer.
     pub abandoned_connections: u64,
+}
+
+/// `cookie_keys`: the keys that seal cookies and open them. None of it is secret.
+#[derive(Clone, Copy, Debug, PartialEq, Serialize, Deserialize)]
+pub struct CookieKeysState {
+    /// Whether they are derived from a secret that other nodes have too.
+    pub shared: bool,
+    /// How many open cookies.
+    pub count: usize,
+    /// The id of the one that seals, which stands at the front of its cookies.
+    pub sealing_id: u32,
+    /// Seconds since it began to seal.
+    pub age_seconds: f64,
+    /// Seconds until another one seals.
+    pub next_rotation_seconds: f64,
+}
+
+impl From<KeyStatus> for CookieKeysState {
+    fn from(status: KeyStatus) -> Self {
+        Self {
+            shared: status.shared,
+            count: status.count,
+            sealing_id: status.sealing_id,
+            age_seconds: status.age.as_secs_f64(),
+            next_rotation_seconds: status.next_rotation.as_secs_f64(),
+        }
+    }
 }
 
 impl From<&config::SourceMode> for SourceMode {
@@ -368,6 +417,11 @@ impl From<StatsSnapshot> for ServerStats {
             nts_denied_packets: counted.nts_denied_packets,
             nts_rate_limited_packets: counted.nts_rate_limited_packets,
             nts_nak_packets: counted.nts_nak_packets,
+            nts_nak_limited_packets: counted.nts_nak_limited_packets,
+            accepted_v3_packets: counted.accepted_v3_packets,
+            malformed_packets: counted.malformed_packets,
+            wrong_mode_packets: counted.wrong_mode_packets,
+            wrong_version_packets: counted.wrong_version_packets,
         }
     }
 }
@@ -377,6 +431,7 @@ impl From<KeStatsSnapshot> for KeServerStats {
         Self {
             accepted_connections: counted.accepted_connections,
             refused_connections: counted.refused_connections,
+            rate_limited_connections: counted.rate_limited_connections,
             silent_connections: counted.silent_connections,
             failed_handshakes: counted.failed_handshakes,
             key_exchanges: counted.key_exchanges,

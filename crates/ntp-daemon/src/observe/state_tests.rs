@@ -67,6 +67,13 @@ pub(crate) fn example() -> ObservableState {
                 ..KeServerStats::default()
             },
         }],
+        cookie_keys: Some(CookieKeysState {
+            shared: true,
+            count: 9,
+            sealing_id: 0x0123_abcd,
+            age_seconds: 7200.0,
+            next_rotation_seconds: 79_200.0,
+        }),
     }
 }
 
