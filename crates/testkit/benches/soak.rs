@@ -30,6 +30,8 @@ const RELOADS_PER_SECOND: u32 = 10;
 /// Memory has settled by then.
 const WARM_UP: Duration = Duration::from_secs(10);
 const SOAK: u64 = 60;
+/// So many looks at the program.
+const SLICES: u32 = 6;
 /// So much more is noise.
 const MEMORY_NOISE: u64 = 4 << 20;
 
@@ -92,6 +94,13 @@ async fn page(metrics: SocketAddr) -> String {
     page
 }
 
+/// Its open files and memory, which are printed.
+fn look(program: &Program, when: &str) -> (usize, u64) {
+    let (files, memory) = (program.open_files(), program.resident());
+    println!("  {when:<9}  {files} open files, {} KiB", memory >> 10);
+    (files, memory)
+}
+
 /// A port that is free now; a file cannot ask for any.
 fn free_port() -> SocketAddr {
     let listener = TcpListener::bind("127.0.0.1:0").expect("a socket");
@@ -128,10 +137,15 @@ async fn soak(seconds: u64) -> bool {
         round: 0,
     };
     operator.work(&program, WARM_UP).await;
-    let before = (program.open_files(), program.resident());
+    let before = look(&program, "beginning");
     let served_before = tally.served.load(Ordering::Relaxed);
-    operator.work(&program, Duration::from_secs(seconds)).await;
-    let after = (program.open_files(), program.resident());
+    let slice = Duration::from_secs(seconds) / SLICES;
+    for number in 1..SLICES {
+        operator.work(&program, slice).await;
+        look(&program, &format!("{} s", (slice * number).as_secs()));
+    }
+    operator.work(&program, slice).await;
+    let after = look(&program, "end");
     let served = tally.served.load(Ordering::Relaxed) - served_before;
     tally.over.store(true, Ordering::Relaxed);
     users.join_all().await;
@@ -139,15 +153,6 @@ async fn soak(seconds: u64) -> bool {
     println!(
         "  {served} exchanges, {failed} failed, {} reloads",
         operator.round
-    );
-    println!(
-        "  open files {} at the beginning, {} at the end",
-        before.0, after.0
-    );
-    println!(
-        "  memory {} KiB at the beginning, {} KiB at the end",
-        before.1 >> 10,
-        after.1 >> 10
     );
     for line in page(metrics).await.lines() {
         if line.starts_with("nts_pool_ke_reload_failures_total")
