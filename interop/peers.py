@@ -89,12 +89,13 @@ def _run(argv, cwd):
 class Chrony:
     """chronyd as a user; `-x`: it never touches the clock."""
 
-    def __init__(self, lab, root, name, address, port):
+    def __init__(self, lab, root, name, address, ke_port, ntp_port=None):
+        how = f"nts ntsport {ke_port}" if ke_port else f"port {ntp_port}"
         self._chronyc = os.path.join(root, "usr/bin/chronyc")
         self._socket = lab.path(name, "chronyd.sock")
         os.mkdir(lab.path(name), 0o700)
         config = lab.write(f"{name}.conf", f"""\
-server {address} iburst nts ntsport {port} minpoll 0 maxpoll 0
+server {address} iburst {how} minpoll 0 maxpoll 0
 ntstrustedcerts {lab.path("ca.pem")}
 nosystemcert
 port 0
@@ -113,6 +114,24 @@ user root
             capture_output=True, text=True, check=False)
         return list(csv.reader(result.stdout.splitlines())) if result.returncode == 0 else []
 
+    def report(self, address):
+        """What it says of the source at `address` that it uses: offset (positive: the local clock
+        is ahead) and bound of its error in seconds; None if there is none."""
+        for source in self.ask("sources"):
+            if source[2] == address and source[1] == "*":
+                return {"offset": float(source[7]), "error": float(source[9])}
+        return None
+
+    def tracking(self):
+        """What it says of its own clock once that is synchronised, else None."""
+        for row in self.ask("tracking"):
+            # id, name, stratum, time, system, last offset, RMS, frequency, residual, skew, delay,
+            # dispersion, interval, leap
+            if row[13] == "Normal" and int(row[2]) > 0:
+                return {"stratum": int(row[2]), "offset": float(row[4]),
+                        "root_delay": float(row[10]), "root_dispersion": float(row[11])}
+        return None
+
     def authenticated(self):
         """What chrony says when it is synchronised to an authenticated source, else None."""
         for auth, source in zip(self.ask("authdata"), self.ask("sources")):
@@ -125,6 +144,38 @@ user root
                         f"NTS algorithm {auth[3]} key {key_length} bits, {cookies} cookies of "
                         f"{cookie_length} octets")
         return None
+
+
+class ChronyServer:
+    """chronyd as a server of the system's time, with and without NTS; `-x` as ever."""
+
+    def __init__(self, lab, root, name, address):
+        self.address = address
+        self.port = lab.free_port(address, socket.SOCK_DGRAM)
+        self.ke_port = lab.free_port(address)
+        os.mkdir(lab.path(name), 0o700)
+        config = lab.write(f"{name}.conf", f"""\
+local stratum 1
+allow
+bindaddress {address}
+port {self.port}
+ntsport {self.ke_port}
+ntsserverkey {lab.path(name)}.key
+ntsservercert {lab.path(name)}.fullchain.pem
+ntsprocesses 0
+cmdport 0
+bindcmdaddress {lab.path(name, "chronyd.sock")}
+pidfile {lab.path(name, "chronyd.pid")}
+user root
+""")
+        self._lab, self._name = lab, name
+        self._argv = [os.path.join(root, "usr/sbin/chronyd"), "-x", "-d", "-f", config]
+        self.start()
+
+    def start(self):
+        """Starts it, without what it knew before."""
+        self.process = self._lab.start(self._name, self._argv)
+        self._lab.wait_for_tcp(self.address, self.ke_port, self.process)
 
 
 # --- ntpsec -------------------------------------------------------------------------------------

@@ -296,11 +296,11 @@ fn running_sources_need_no_pool() {
     world.until_answering(4, 10);
     assert_eq!(world.tries.len(), 4);
     world.pool_up = false;
-    world.run(7 * DAY);
+    world.run(2 * DAY);
     assert_eq!((world.answering(), world.tries.len()), (4, 4));
-    // A week of polls each 16 s to 17 s.
+    // Two days of polls each 16 s to 17 s.
     for (host, measured) in &world.measured {
-        assert!((35_000..38_000).contains(measured), "{host}: {measured}");
+        assert!((10_000..10_900).contains(measured), "{host}: {measured}");
     }
 }
 
@@ -377,11 +377,11 @@ fn servers_that_lost_their_keys_are_healed_within_a_minute_by_one_key_exchange_e
 #[test]
 fn servers_that_forget_their_keys_all_the_time_cause_no_storm() {
     let mut world = World::new(4, 4);
-    for _ in 0..DAY / 4 {
+    for _ in 0..DAY / 15 {
         for server in world.servers.values_mut() {
             server.keys = KeySet::new(&mut world.rng, 0);
         }
-        world.run(4);
+        world.run(15);
     }
     // Each key exchange is good for a moment, so all four places are filled each time, and some
     // failures are let pass.
