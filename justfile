@@ -49,6 +49,10 @@ fuzz:
 interop:
     cargo build --release --features unstable_nts-pool && interop/run
 
+# Alerts and dashboards (needs promtool, of Debian's package `prometheus`).
+monitoring:
+    monitoring/check
+
 # Pool, two time sources and a user, with a live table.
 demo:
     ./demo

@@ -1,6 +1,7 @@
 //! What the pool counts (pool design §8). Labels are bounded: never an address of a user, an error
 //! text, a cookie or a token.
 
+mod levels;
 mod requests;
 mod sources;
 
@@ -91,7 +92,11 @@ impl Metrics {
             "Sources got ready beside one that took long, before keys were sent.",
             &[],
         );
-        registry.collect(move |page| sources::show(&sources.get(), page));
+        registry.collect(move |page| {
+            let sources = sources.get();
+            sources::show(&sources, page);
+            levels::show(&sources, page);
+        });
         Self {
             outcomes,
             phases,
