@@ -33,6 +33,14 @@ bench-silent:
 soak:
     cargo bench --package testkit --features unstable_nts-pool --bench soak
 
+# How long users wait while three of ten sources are dead: p99 below twice that of a healthy pool.
+bench-dead:
+    cargo bench --package testkit --features unstable_nts-pool --bench dead_sources
+
+# The tests of docs/failures.md again and again, beside three busy loops.
+failures-under-load rounds="20":
+    cargo test --quiet --no-run --package testkit --package nts-pool-ke --features unstable_nts-pool; for _ in 1 2 3; do sh -c 'while kill -0 $PPID 2> /dev/null; do :; done' & done; for round in $(seq {{ rounds }}); do echo "round $round" && cargo test --quiet --package testkit --features unstable_nts-pool --test failures --test selection --test upstream && cargo test --quiet --package nts-pool-ke --features unstable_nts-pool --lib dns_stale || exit 1; done
+
 # Selection and health of a pool with 200 sources and a million users in virtual time.
 simulate:
     cargo run --release --package testkit --bin pool-simulation

@@ -9,6 +9,7 @@
 pub mod authority;
 pub mod child_pool;
 pub mod clock_simulation;
+pub mod dead_sources;
 pub mod deadline;
 pub mod diagnosis;
 pub mod faulty_source;

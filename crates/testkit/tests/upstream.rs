@@ -3,9 +3,13 @@
 
 use nts_pool_ke::SourceConfig;
 use nts_pool_ke::config::NamePolicy;
+use nts_proto::code_points::ErrorCode;
+use nts_proto::error::ResponseError;
+use testkit::deadline::eventually;
 use testkit::faulty_source::{Answer, Kind, Script, Setup};
 use testkit::lab::{POOL_NAME, entry, loopback};
-use testkit::user::plain_request;
+use testkit::log::CapturedLog;
+use testkit::user::{Failure, plain_request};
 use testkit::{FaultySource, Lab};
 
 /// Whoever lists a source says where the pool connects to. Not to the pool's own network, by name
@@ -54,6 +58,7 @@ async fn ssrf_private() {
 async fn name_policy() {
     const SERVER: u16 = 0x8006;
     const PORT: u16 = 0x8007;
+    let log = CapturedLog::of_operators();
     let lab = Lab::new();
     let names: [(&[u8], bool); 7] = [
         (b"127.0.0.2", true),
@@ -77,17 +82,30 @@ async fn name_policy() {
             let outcome = user
                 .key_exchange(pool.address, POOL_NAME, &plain_request())
                 .await;
-            let what = format!("{} under {policy:?}", String::from_utf8_lossy(name));
+            let name = String::from_utf8_lossy(name);
+            let what = format!("{name} under {policy:?}");
             assert_eq!(source.seen().count(Kind::FixedKey), 1, "{what}");
             match (outcome, allowed) {
                 (Ok(session), true) => {
                     let given = session.response.server.expect("a server");
-                    assert_eq!(given.as_str().as_bytes(), name);
+                    assert_eq!(given.as_str(), name);
                 }
-                (Err(_), false) => {
-                    let page = pool.running.registry().render();
-                    let blame = "kind=\"exchange\",outcome=\"protocol\"} 1";
-                    assert!(page.contains(blame), "{what}: {page}");
+                (Err(Failure::Response(error)), false) => {
+                    let told = ResponseError::Error(ErrorCode::InternalServerError);
+                    assert_eq!(error, told, "{what}");
+                    let address = source.address();
+                    eventually("the blame", || {
+                        (pool.requests(address, "exchange", "protocol") == 1).then_some(())
+                    })
+                    .await;
+                    let warning = format!("misdirects users: its answer names `{name}`");
+                    let log = log.text();
+                    let source = format!("source=\"{address}\"");
+                    let mut lines = log.lines();
+                    assert!(
+                        lines.any(|line| line.contains(&warning) && line.contains(&source)),
+                        "{what}: {log}"
+                    );
                 }
                 (outcome, _) => panic!("{what}: {outcome:?}"),
             }

@@ -9,4 +9,5 @@ mod kept_connections;
 mod many;
 mod node;
 mod support;
+mod table;
 mod unreachable;
