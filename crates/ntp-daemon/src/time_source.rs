@@ -153,7 +153,7 @@ impl TimeSource {
         changed
     }
 
-    /// Stops serving: running exchanges may finish, for five seconds at most; then the cookie
+    /// Stops serving: running exchanges may finish, for two seconds at most; then the cookie
     /// keys are saved.
     pub async fn shutdown(mut self) {
         self.trigger.fire();

@@ -49,7 +49,7 @@ const BIND_LOG_INTERVAL: Duration = Duration::from_secs(60);
 const GRACE: Duration = Duration::from_millis(500);
 
 /// Running exchanges get their whole time when the daemon stops, but no more than this.
-const LONGEST_DRAIN: Duration = Duration::from_secs(5);
+const LONGEST_DRAIN: Duration = Duration::from_secs(2);
 
 /// Addresses that the limit of connections remembers, 8 octets each.
 const LIMITED_ADDRESSES: usize = 1 << 16;

@@ -214,7 +214,7 @@ async fn who_cannot_finish_before_the_end_gets_error_2() {
     lab.trigger.fire();
     let start = pause();
     assert_eq!(user.receive().await, ERROR_2);
-    check_time(start, 5);
+    check_time(start, 2);
     lab.server.finished().await;
 }
 
