@@ -83,9 +83,9 @@ pub(crate) fn session_keys() -> SessionKeys {
     SessionKeys::new(&range(0x00, 32), &range(0x20, 32)).unwrap()
 }
 
-/// The server's master key.
+/// The server's master key; the next one is all zeros.
 pub(crate) fn key_set() -> KeySet {
-    let mut script = ScriptedRng::new(&[&1_u32.to_le_bytes(), &range(0x40, 32)]);
+    let mut script = ScriptedRng::new(&[&1_u32.to_le_bytes(), &range(0x40, 32), &[0; 32]]);
     KeySet::new(&mut script, 7)
 }
 

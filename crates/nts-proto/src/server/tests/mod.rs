@@ -14,11 +14,12 @@ use crate::code_points::{AeadAlgorithm, ExtensionFieldType};
 use crate::ke::keys::SessionKeys;
 use crate::ntp::authenticator::Sealing;
 use crate::ntp::extension::ExtensionFields;
-use crate::ntp::header::{Header, LeapIndicator, Mode};
+use crate::ntp::header::{Header, LeapIndicator, Mode, ReferenceId};
 use crate::ntp::packet::{Occurrence, Packet};
 use crate::ntp::writer::PacketWriter;
 use crate::testing::exchange::{self, SERVER_RECEIVED, SERVER_SENT};
 use crate::testing::{ScriptedRng, range};
+use crate::time::NtpShort;
 
 const TIME: ReplyKind = ReplyKind::Time;
 

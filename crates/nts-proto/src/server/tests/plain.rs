@@ -39,6 +39,78 @@ fn an_unsynchronized_server_says_so() {
     assert_eq!(answer.header().transmit, SERVER_SENT);
 }
 
+/// The first 24 octets, which speak of the clock, for each state that it can be in.
+#[test]
+fn each_state_of_the_clock_octet_for_octet() {
+    let now = NtpTimestamp::from_bits(0xec9f_3c00_0000_0000);
+    let local = |stratum, id: [u8; 4]| {
+        SystemState::local_clock(stratum, ReferenceId::from_bytes(id), -20, now)
+    };
+    let by_sources = |leap, stratum, reference_id| SystemState {
+        leap,
+        stratum,
+        precision: -23,
+        root_delay: NtpShort::from_bits(0x0001_8000),
+        root_dispersion: NtpShort::from_bits(0x0000_0321),
+        reference_id,
+        reference: now,
+    };
+    let v4 = ReferenceId::from_address("192.0.2.1".parse().unwrap());
+    let v6 = ReferenceId::from_address("2001:db8::1".parse().unwrap());
+    let none = LeapIndicator::NoWarning;
+    for (system, expected) in [
+        // Never synchronised, or not any more: leap 3, stratum 0, INIT, nothing else.
+        (
+            SystemState::unsynchronized(-20),
+            "e40000ec0000000000000000494e49540000000000000000",
+        ),
+        // A clock that something else keeps: its dispersion is its precision, rounded up.
+        (
+            local(1, *b"GPS\0"),
+            "240100ec000000000000000147505300ec9f3c0000000000",
+        ),
+        (
+            local(2, [127, 127, 1, 1]),
+            "240200ec00000000000000017f7f0101ec9f3c0000000000",
+        ),
+        (
+            local(15, [127, 127, 1, 1]),
+            "240f00ec00000000000000017f7f0101ec9f3c0000000000",
+        ),
+        // Synchronised to sources, and with a leap second ahead.
+        (
+            by_sources(none, 2, v4),
+            "240200e90001800000000321c0000201ec9f3c0000000000",
+        ),
+        (
+            by_sources(none, 15, v6),
+            "240f00e9000180000000032139ab9b37ec9f3c0000000000",
+        ),
+        (
+            by_sources(LeapIndicator::Leap61, 2, v4),
+            "640200e90001800000000321c0000201ec9f3c0000000000",
+        ),
+        (
+            by_sources(LeapIndicator::Leap59, 2, v4),
+            "a40200e90001800000000321c0000201ec9f3c0000000000",
+        ),
+    ] {
+        let server = Server {
+            system,
+            ..Server::default()
+        };
+        let plain = server.answer(&plain_request()).unwrap();
+        assert_eq!(hex::encode(&plain.bytes[..24]), expected);
+        assert_eq!(plain.bytes[24..32], plain_request()[40..48]);
+        assert_eq!(plain.header().receive, SERVER_RECEIVED);
+        assert_eq!(plain.header().transmit, SERVER_SENT);
+        // With NTS the same is said.
+        let protected = server.answer(&exchange::request()).unwrap();
+        assert!(protected.authenticated);
+        assert_eq!(protected.bytes[..48], plain.bytes);
+    }
+}
+
 #[test]
 fn the_identifier_is_echoed_without_nts_too() {
     let mut datagram = plain_request();
