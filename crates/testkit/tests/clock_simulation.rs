@@ -121,6 +121,18 @@ fn two_against_two_is_no_consensus() {
 }
 
 #[test]
+fn a_clock_beside_the_machines_is_kept_as_well() {
+    for (mut scenario, bound) in [(Scenario::lan(), 30e-6), (Scenario::wan_four(), 150e-6)] {
+        scenario.clock.apart = true;
+        scenario.clock.frequency = 400e-6;
+        for run in runs(&scenario) {
+            assert!(run.rms(scenario.settled) < bound);
+            assert_eq!(run.steps.len(), 1);
+        }
+    }
+}
+
+#[test]
 fn the_only_server_is_followed_when_it_steps() {
     for (by, steps) in [(0.01, 1), (0.1, 2), (-0.1, 2), (2.0, 2)] {
         let scenario = Scenario::lan().with(5000.0, Happening::ServerSteps(0, by));

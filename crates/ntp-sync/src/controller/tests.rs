@@ -217,6 +217,98 @@ fn a_new_source_profits_from_what_is_known_of_the_frequency() {
     let snapshot = controller.snapshot(at(660.0));
     let known = snapshot.sources[1].estimate.unwrap();
     assert!(known.frequency_deviation <= 1.01e-6, "{known:?}");
+    // Within bounds: sources have errors of their own, and nothing is forgotten for ever.
+    assert_eq!(controller.frequency_uncertainty(), 1e-6);
+    controller.handle_timer(at(1e12));
+    assert_eq!(controller.frequency_uncertainty(), 100e-6);
+}
+
+#[test]
+fn a_correction_is_told_to_all_filters() {
+    let mut controller = controller(1, 2);
+    for number in 0..4 {
+        let time = 10.0 + 2.0 * f64::from(number);
+        for (id, offset) in [(0, 3.0), (1, 3.001)] {
+            let measurement = measurement(time, offset + 80e-6 * time, 1e-2);
+            controller.handle_measurement(SourceId(id), &measurement);
+        }
+    }
+    let snapshot = controller.snapshot(at(16.0));
+    assert!((snapshot.frequency - 80e-6).abs() < 2e-6);
+    for source in snapshot.sources {
+        let it = source.estimate.unwrap();
+        assert!(
+            it.offset.abs() < 2e-3 && it.frequency.abs() < 2e-6,
+            "{it:?}"
+        );
+    }
+}
+
+#[test]
+fn great_jumps_of_sources_are_reported() {
+    for (by, reported) in [(1e-3, false), (-20e-3, true)] {
+        let mut controller = controller(1, 1);
+        burst(&mut controller, 0, 16.0, 0.0);
+        let _ = controller.handle_measurement(SourceId(0), &measurement(32.0, by, 1e-3));
+        let actions = controller.handle_measurement(SourceId(0), &measurement(48.0, by, 1e-3));
+        match reports(&actions)[..] {
+            [] => assert!(!reported),
+            [Report::SourceJumped { source, by: told }] => {
+                assert!(reported && source == SourceId(0) && (told - by).abs() < 1e-4);
+            }
+            ref other => panic!("{other:?}"),
+        }
+    }
+}
+
+#[test]
+fn the_best_source_names_the_system() {
+    for best in [0, 1] {
+        let mut controller = controller(2, 2);
+        for number in 0..4 {
+            let time = 10.0 + 2.0 * f64::from(number);
+            for id in [0, 1] {
+                let jitter = if id == best { 1e-5 } else { 1e-4 };
+                let delay = if id == best { 3e-3 } else { 1e-3 } + jitter * f64::from(number);
+                let mut it = measurement(time, 0.0, delay);
+                it.stratum = if id == best { 3 } else { 1 };
+                controller.handle_measurement(SourceId(id), &it);
+            }
+        }
+        let other = if best == 0 { 1 } else { 0 };
+        let found = verdicts(&controller);
+        assert_eq!(found[usize::try_from(best).unwrap()], Verdict::Best);
+        assert_eq!(found[other], Verdict::Selected);
+        let synchronized = controller.snapshot(at(16.0)).synchronization.unwrap();
+        assert_eq!(synchronized.stratum, 4);
+        assert_eq!(u64::from(synchronized.reference_id.to_bytes()[3]), best);
+        // The delay is the least of all: 1 ms and its mean jitter.
+        assert!((synchronized.root_delay - 1.15e-3).abs() < 1e-9);
+    }
+}
+
+#[test]
+fn what_sources_say_of_their_errors_can_be_left_out() {
+    let dispersion = |ignore: bool| {
+        let mut config = Config {
+            minimum_agreeing_sources: 1,
+            ..Config::default()
+        };
+        config.algorithm.ignore_server_dispersion = ignore;
+        let mut controller = controller_with(config);
+        add_source(&mut controller, 0);
+        for number in 0..4 {
+            let mut it = measurement(10.0 + f64::from(number), 0.0, 1e-3);
+            it.root_dispersion = NtpShort::from_bits(1 << 14);
+            controller.handle_measurement(SourceId(0), &it);
+        }
+        let snapshot = controller.snapshot(at(13.0));
+        // It does not make the estimate noisier, whatever it weighs.
+        assert!(snapshot.estimate.unwrap().offset_deviation < 1e-6);
+        snapshot.synchronization.unwrap().root_dispersion
+    };
+    assert!((dispersion(false) - 0.25).abs() < 1e-6);
+    assert!(dispersion(true) < 1e-6);
 }
 
 #[test]
@@ -297,6 +389,23 @@ fn a_clock_that_something_else_moved_is_not_synchronised() {
         "{actions:?}"
     );
     assert!((controller.snapshot(at(68.0)).accumulated_steps - 5.1).abs() < 0.01);
+}
+
+#[test]
+fn a_slew_is_given_up_when_the_clock_is_moved() {
+    let mut controller = controller(1, 1);
+    burst(&mut controller, 0, 16.0, 8e-3);
+    assert!(controller.snapshot(at(16.0)).clock_frequency > 190e-6);
+    let mut moved = measurement(17.0, -100.0, 1e-3);
+    moved.time = moved.time + NtpDuration::from_seconds_f64(100.0);
+    let actions = controller.handle_measurement(SourceId(0), &moved);
+    let frequency = actions.iter().find_map(|action| match action {
+        Action::SetFrequency(frequency) => Some(*frequency),
+        _ => None,
+    });
+    assert!(frequency.unwrap().abs() < 5e-6);
+    let next = controller.next_timer().saturating_since(at(17.0));
+    assert_eq!(next, CHECK_INTERVAL);
 }
 
 #[test]

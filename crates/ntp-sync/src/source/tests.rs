@@ -62,6 +62,18 @@ fn the_burst_finds_offset_and_frequency() {
 }
 
 #[test]
+fn an_offset_is_that_of_the_middle_of_its_exchange() {
+    let mut filter = filter();
+    for number in 0..20 {
+        let time = 1.0 + time_of(number);
+        add(&mut filter, time, 100e-6 * (time - 0.1), 0.2);
+    }
+    let now = 1.0 + time_of(19);
+    let error = filter.estimate(at(now)).unwrap().offset - 100e-6 * now;
+    assert!(error.abs() < 1e-7, "{error}");
+}
+
+#[test]
 fn what_is_known_fades() {
     let filter = started(0.0, 0.0, 20);
     let now = filter.estimate(at(time_of(19))).unwrap();
@@ -212,6 +224,19 @@ fn measurements_that_add_little_are_made_rarely() {
         filter.wander() < 1e-17,
         "the clock is steadier than thought"
     );
+}
+
+#[test]
+fn measurements_that_add_much_are_made_more_often() {
+    let mut filter = started(0.0, 0.0, 20);
+    (filter.poll_wish, filter.wander) = (8, 1e-9);
+    filter.poll_score.reset();
+    for number in 1..=16 {
+        assert_eq!(filter.poll_wish(), 8);
+        let time = time_of(19) + 256.0 * f64::from(number);
+        assert_eq!(add(&mut filter, time, 0.0, 1e-3), Absorbed::Used);
+    }
+    assert_eq!(filter.poll_wish(), 7);
 }
 
 #[test]

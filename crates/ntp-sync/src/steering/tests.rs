@@ -217,6 +217,17 @@ fn the_frequency_has_a_limit() {
 }
 
 #[test]
+fn a_slew_makes_room_for_the_frequency() {
+    let mut steering = Steering::new(290e-6, &Config::default());
+    let _ = correct(&mut steering, &estimate(8e-3, 1e-3, 0.0), 0.0);
+    assert!((489e-6..491e-6).contains(&steering.clock_frequency()));
+    let seen = both(100e-6, -change(-200e-6, 0.0));
+    let _ = correct(&mut steering, &estimate(8e-3, 1e-3, seen), 1.0);
+    assert!((389e-6..391e-6).contains(&steering.frequency()));
+    assert!(close(steering.clock_frequency(), 495e-6));
+}
+
+#[test]
 fn a_frequency_to_start_with_is_limited_too() {
     assert_eq!(
         Steering::new(-1.0, &Config::default()).clock_frequency(),

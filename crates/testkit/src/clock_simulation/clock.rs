@@ -17,6 +17,9 @@ pub struct ClockModel {
     pub wander: f64,
     /// Least difference between two readings, s.
     pub resolution: f64,
+    /// Whether the monotonic clock is not steered with it, as when the daemon keeps a clock of its
+    /// own beside the machine's.
+    pub apart: bool,
 }
 
 impl Default for ClockModel {
@@ -27,6 +30,7 @@ impl Default for ClockModel {
             frequency: 100e-6,
             wander: 1e-9,
             resolution: 1e-9,
+            apart: false,
         }
     }
 }
@@ -45,6 +49,7 @@ pub(super) struct VirtualClock {
     frequency: f64,
     wander: f64,
     resolution: f64,
+    apart: bool,
     /// What it is steered by, s/s.
     steer: f64,
     /// True time of a positive leap second, s.
@@ -63,6 +68,7 @@ impl VirtualClock {
             frequency: model.frequency,
             wander: model.wander,
             resolution: model.resolution,
+            apart: model.apart,
             steer: 0.0,
             leap_at,
             leap_armed: false,
@@ -81,6 +87,14 @@ impl VirtualClock {
     /// How much the steered clock runs too fast, s/s.
     pub(super) fn frequency_error(&self) -> f64 {
         (1.0 + self.frequency) * (1.0 + self.steer) - 1.0
+    }
+
+    fn monotonic_frequency_error(&self) -> f64 {
+        if self.apart {
+            self.frequency
+        } else {
+            self.frequency_error()
+        }
     }
 
     /// Lets true time pass; `each_second` sees the clock at each full second.
@@ -103,9 +117,9 @@ impl VirtualClock {
     }
 
     fn run_to(&mut self, to: f64) {
-        let gain = self.frequency_error() * (to - self.true_time);
-        self.error += gain;
-        self.monotonic_error += gain;
+        let passed = to - self.true_time;
+        self.error += self.frequency_error() * passed;
+        self.monotonic_error += self.monotonic_frequency_error() * passed;
         let leaps = self
             .leap_at
             .is_some_and(|leap| self.true_time < leap && leap <= to);
@@ -133,7 +147,7 @@ impl VirtualClock {
         self.epoch + NtpDuration::from_bits(shown)
     }
 
-    /// What the monotonic clock shows, which is slewed but not stepped.
+    /// What the monotonic clock shows, which is never stepped.
     pub(super) fn monotonic(&self) -> MonotonicTime {
         let seconds = (self.true_time + self.monotonic_error).max(0.0);
         MonotonicTime::from_duration(Duration::from_secs_f64(seconds))
@@ -144,7 +158,7 @@ impl VirtualClock {
         let wait = time.saturating_since(self.monotonic()).as_secs_f64();
         // A little later, lest rounding wakes somebody too early again and again.
         let margin = if wait > 0.0 { 1e-8 } else { 0.0 };
-        self.true_time + wait / (1.0 + self.frequency_error()) + margin
+        self.true_time + wait / (1.0 + self.monotonic_frequency_error()) + margin
     }
 
     pub(super) fn set_frequency(&mut self, steer: f64) {
