@@ -4,11 +4,9 @@ Both look at the same server, so what they report must agree within the bounds t
 themselves. Then the server is made to vanish in several ways, and comes back.
 """
 
-import json
 import os
 import signal
 import socket
-import struct
 
 import peers
 from fixtures import make_certificate
@@ -32,15 +30,7 @@ observation-path = "{self._observe}"
 
     def state(self):
         """The document of the observation socket, {} while there is none."""
-        try:
-            with socket.socket(socket.AF_UNIX) as s:
-                s.settimeout(5)
-                s.connect(self._observe)
-                data = b"".join(iter(lambda: s.recv(65536), b""))
-        except OSError:
-            return {}
-        length = struct.unpack(">Q", data[:8])[0]
-        return json.loads(data[8:8 + length])
+        return peers.observation(self._observe) or {}
 
     def sources(self, *states):
         """The sources in one of these states."""

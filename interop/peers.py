@@ -266,6 +266,21 @@ backend pool
         return None
 
 
+# --- ntp-daemon, ours and ntpd-rs's -------------------------------------------------------------
+
+def observation(path):
+    """The state of an ntp-daemon from its observation socket, None while there is none."""
+    try:
+        with socket.socket(socket.AF_UNIX) as s:
+            s.settimeout(5)
+            s.connect(path)
+            data = b"".join(iter(lambda: s.recv(65536), b""))
+    except OSError:
+        return None
+    length = struct.unpack(">Q", data[:8])[0]
+    return json.loads(data[8:8 + length])
+
+
 # --- ntpd-rs ------------------------------------------------------------------------------------
 
 class NtpdRs:
@@ -285,15 +300,7 @@ metrics-exporter-listen = "127.0.0.1:{exporter}"
 
     def state(self):
         """The daemon's state from its observation socket, None while there is none."""
-        try:
-            with socket.socket(socket.AF_UNIX) as s:
-                s.settimeout(2)
-                s.connect(self._observe)
-                data = b"".join(iter(lambda: s.recv(65536), b""))
-        except OSError:
-            return None
-        length = struct.unpack(">Q", data[:8])[0]
-        return json.loads(data[8:8 + length])
+        return observation(self._observe)
 
     def authenticated(self, at_least=1):
         """What it says of its authenticated sources with a known offset, None while too few."""

@@ -19,6 +19,7 @@ use nts_proto::ke::response::KeyExchangeResponse;
 use nts_service::ke_stream::{self, ReadError};
 use nts_service::look_up::{look_up, look_up_absolute};
 use nts_service::tls::{self, ExportError, HandshakeError, TrustAnchors};
+use rustls::time_provider::TimeProvider;
 use rustls_pki_types::ServerName;
 use tokio::net::TcpStream;
 use tokio::time::timeout;
@@ -64,12 +65,18 @@ pub(super) struct Exchanged {
 }
 
 impl KeyExchangeClient {
-    /// A client of `server`, whose certificate must be valid for its host and lead to `trust`.
-    pub(super) fn new(server: RemoteAddress, trust: &TrustAnchors) -> Self {
-        Self {
-            server,
-            tls: tls::client_config(trust, None),
+    /// A client of `server`, whose certificate must be valid for its host and lead to `trust`, at
+    /// the present time or the one that `time` tells.
+    pub(super) fn new(
+        server: RemoteAddress,
+        trust: &TrustAnchors,
+        time: Option<Arc<dyn TimeProvider>>,
+    ) -> Self {
+        let mut tls = tls::client_config(trust, None);
+        if let Some(time) = time {
+            Arc::make_mut(&mut tls).time_provider = time;
         }
+        Self { server, tls }
     }
 
     /// Runs one exchange, with one deny record per name in `denied`.

@@ -1,8 +1,11 @@
+use std::time::{SystemTime, UNIX_EPOCH};
+
 use rcgen::date_time_ymd;
 use tokio::net::TcpListener;
 
 use super::*;
 use crate::client::tests::support::{Answer, ScriptedServer, address, time_source, trust};
+use crate::clock::LastTime;
 use crate::fixtures::{Issued, Pki};
 
 /// A user who asks `host` at the port of `server`, and trusts the authority of `pki`.
@@ -11,7 +14,7 @@ fn user(pki: &Pki, host: &str, server: SocketAddr) -> KeyExchangeClient {
         host: host.to_owned(),
         port: server.port(),
     };
-    KeyExchangeClient::new(remote, &trust(pki))
+    KeyExchangeClient::new(remote, &trust(pki), None)
 }
 
 /// What that user is told.
@@ -54,6 +57,40 @@ async fn an_expired_certificate() {
         "{told}"
     );
     assert!(told.contains("its operator must renew it"), "{told}");
+}
+
+#[tokio::test]
+async fn a_machine_that_starts_in_the_past_checks_certificates_by_the_last_time_it_knew() {
+    let pki = Pki::new();
+    let (hours, now) = (
+        |hours: u64| Duration::from_secs(hours * 3600),
+        SystemTime::now(),
+    );
+    let issued = pki.issue_with("127.0.0.1", |params| {
+        params.not_before = (now + hours(24)).into();
+        params.not_after = (now + hours(72)).into();
+    });
+    let source = Arc::new(time_source("127.0.0.2", ""));
+    let server =
+        ScriptedServer::start("127.0.0.1", &issued, move |_, _| Answer::source(&source)).await;
+    let remote = || RemoteAddress {
+        host: "127.0.0.1".to_owned(),
+        port: server.address.port(),
+    };
+    let told = told(&pki, "127.0.0.1", server.address).await;
+    assert!(
+        told.contains("not valid before") || told.contains("not yet valid"),
+        "{told}"
+    );
+    assert!(told.contains("this machine's clock"), "{told}");
+    for (known, good) in [(hours(48), true), (hours(96), false)] {
+        let path = pki.path("time");
+        let known = now.duration_since(UNIX_EPOCH).unwrap() + known;
+        std::fs::write(&path, known.as_secs().to_string()).unwrap();
+        let time: Arc<dyn TimeProvider> = Arc::new(LastTime::open(&path));
+        let client = KeyExchangeClient::new(remote(), &trust(&pki), Some(time));
+        assert_eq!(client.run(Vec::new()).await.is_ok(), good);
+    }
 }
 
 #[tokio::test]

@@ -29,6 +29,8 @@ pub struct SynchronizationConfig {
     pub control_clock: bool,
     /// File that keeps the clock's frequency over a restart.
     pub drift_file: Option<PathBuf>,
+    /// File that keeps the last time that was known to be right.
+    pub last_time_file: Option<PathBuf>,
     /// File that keeps NTS keys and unused cookies over a restart; nobody else may read it.
     pub cookie_storage_path: Option<PathBuf>,
     /// `[synchronization.algorithm]`.
@@ -48,6 +50,7 @@ impl Default for SynchronizationConfig {
             warn_on_jump: true,
             control_clock: true,
             drift_file: None,
+            last_time_file: None,
             cookie_storage_path: None,
             algorithm: defaults.algorithm,
         }
@@ -104,6 +107,7 @@ impl SynchronizationConfig {
             warn_on_jump: section.or("warn-on-jump", default.warn_on_jump),
             control_clock: section.or("control-clock", default.control_clock),
             drift_file: storage::file(&section, "drift-file"),
+            last_time_file: storage::file(&section, "last-time-file"),
             cookie_storage_path: storage::secret_file(&section, "cookie-storage-path"),
             algorithm: algorithm::read(&section),
         }

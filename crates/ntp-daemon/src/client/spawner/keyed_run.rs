@@ -31,9 +31,9 @@ impl KeyedSpawner {
         pool: Option<usize>,
     ) -> Self {
         Self {
+            client: KeyExchangeClient::new(server, trust, base.common.keeper.certificate_time()),
             base,
             plan: pool.map_or_else(KeyedPlan::single, KeyedPlan::pool),
-            client: KeyExchangeClient::new(server, trust),
         }
     }
 

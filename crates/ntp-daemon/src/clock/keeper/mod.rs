@@ -17,18 +17,19 @@ use std::time::Duration;
 
 use arc_swap::ArcSwap;
 use ntp_sync::SourceId;
-use ntp_sync::action::{Action, ClockStatus};
+use ntp_sync::action::{Action, ClockStatus, Report};
 use ntp_sync::config::Config;
 use ntp_sync::controller::{ClockStart, Controller};
 use ntp_sync::snapshot::SystemSnapshot;
 use nts_proto::association::{Measurement, PollLimits, UnusableReason};
 use nts_proto::ntp::header::{LeapIndicator, ReferenceId};
+use rustls::time_provider::TimeProvider;
 use tokio::sync::{Notify, watch};
 
 pub use error::KeeperError;
 
 use super::timebase::{Timebase, wait_until};
-use super::{ClockMap, DriftFile, HeldClock, Quality, SteerableClock, reading};
+use super::{ClockMap, DriftFile, HeldClock, LastTime, Quality, SteerableClock, reading};
 use crate::config::SynchronizationConfig;
 use crate::server::{SharedSystemState, system};
 use report::Reporter;
@@ -37,8 +38,11 @@ pub(crate) use report::explain as explain_unsynchronized;
 /// How often what is published is renewed, as the dispersion grows.
 const PUBLISH_INTERVAL: Duration = Duration::from_secs(1);
 
-/// How often the drift file may be written.
-const DRIFT_INTERVAL: Duration = Duration::from_secs(3600);
+/// How often files are written.
+const STORE_INTERVAL: Duration = Duration::from_secs(3600);
+
+/// 2026-01-01 in Unix seconds: of the times that a timestamp may mean, the one nearest to it is meant.
+const BUILT_AFTER: i64 = 1_767_225_600;
 
 /// Standard deviation of the error of a frequency from the drift file, s/s: temperature and age
 /// change a crystal by about that.
@@ -50,6 +54,7 @@ pub struct Keeper {
     controls_system: bool,
     config: SynchronizationConfig,
     precision: i8,
+    last_time: Option<Arc<LastTime>>,
     served: SharedSystemState,
     /// How often the clock was stepped: by it an exchange is found out that went across a step.
     steps: AtomicU64,
@@ -63,7 +68,7 @@ struct State {
     controller: Controller,
     clock: Box<dyn SteerableClock>,
     drift_file: Option<DriftFile>,
-    drift_due: tokio::time::Instant,
+    store_due: tokio::time::Instant,
     quality: Quality,
     reporter: Reporter,
 }
@@ -120,13 +125,18 @@ impl Keeper {
             controls_system,
             config: config.clone(),
             precision,
+            last_time: config
+                .last_time_file
+                .as_deref()
+                .map(LastTime::open)
+                .map(Arc::new),
             served,
             steps: AtomicU64::new(0),
             state: Mutex::new(State {
                 controller,
                 clock,
                 drift_file,
-                drift_due: tokio::time::Instant::now() + DRIFT_INTERVAL,
+                store_due: tokio::time::Instant::now() + STORE_INTERVAL,
                 quality: Quality::UNKNOWN,
                 reporter: Reporter::new(config.warn_on_jump, controls_system),
             }),
@@ -138,6 +148,12 @@ impl Keeper {
     /// The clock that all `MonotonicTime`s of the daemon count by.
     pub(crate) fn timebase(&self) -> Timebase {
         self.timebase
+    }
+
+    /// By what time certificates are checked, if not by the system's clock.
+    pub(crate) fn certificate_time(&self) -> Option<Arc<dyn TimeProvider>> {
+        let time = self.last_time.as_ref()?;
+        Some(Arc::clone(time) as Arc<dyn TimeProvider>)
     }
 
     /// Precision of the clock, log2 seconds.
@@ -207,7 +223,7 @@ impl Keeper {
         {
             tracing::error!("the clock is left with the frequency of a slew: {error}");
         }
-        state.store_drift();
+        self.store(&mut state);
     }
 
     /// What is known now.
@@ -225,9 +241,9 @@ impl Keeper {
         let actions = state.controller.handle_timer(self.timebase.now());
         self.carry_out(&mut state, actions);
         let now = tokio::time::Instant::now();
-        if now >= state.drift_due {
-            state.drift_due = now + DRIFT_INTERVAL;
-            state.store_drift();
+        if now >= state.store_due {
+            state.store_due = now + STORE_INTERVAL;
+            self.store(&mut state);
         }
         self.timebase.instant(state.controller.next_timer())
     }
@@ -272,9 +288,38 @@ impl Keeper {
                 state.announce(quality)?;
             }
             Action::Panic(panic) => return Err(KeeperError::Panic(panic)),
-            Action::Report(report) => state.reporter.report(&report),
+            Action::Report(report) => {
+                state.reporter.report(&report);
+                if report == Report::Synchronized {
+                    self.note_right_time(state);
+                }
+            }
         }
         Ok(())
+    }
+
+    /// The clock has just become right.
+    fn note_right_time(&self, state: &mut State) {
+        if let Some(time) = &self.last_time {
+            if self.controls_system {
+                time.trust_the_system();
+            }
+            self.store(state);
+        }
+    }
+
+    /// Writes what the next run begins with.
+    fn store(&self, state: &mut State) {
+        state.store_drift();
+        let synchronized = state
+            .controller
+            .snapshot(self.timebase.now())
+            .synchronization
+            .is_ok();
+        if let Some(time) = self.last_time.as_ref().filter(|_| synchronized) {
+            let (seconds, _) = state.clock.now().to_unix(BUILT_AFTER);
+            time.store(seconds);
+        }
     }
 
     fn publish(&self, state: &State) {

@@ -9,6 +9,7 @@ use ntp_sync::SourceId;
 use ntp_sync::action::Report;
 use ntp_sync::snapshot::{SystemSnapshot, Unsynchronized, Verdict};
 use nts_proto::time::NtpDuration;
+use nts_service::notify;
 use nts_service::telemetry::throttle::Throttle;
 
 /// Once in this time it is said that the sources do not agree.
@@ -76,8 +77,12 @@ impl Reporter {
     pub(super) fn report(&self, report: &Report) {
         let clock = self.clock;
         match *report {
-            Report::Synchronized => tracing::info!("{clock} is synchronised"),
+            Report::Synchronized => {
+                notify::status("synchronised");
+                tracing::info!("{clock} is synchronised");
+            }
             Report::Unsynchronized(reason) => {
+                notify::status(&format!("not synchronised: {}", explain(reason)));
                 tracing::warn!("{clock} is not synchronised any more: {}", explain(reason));
             }
             Report::NoConsensus {
