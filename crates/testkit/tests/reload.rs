@@ -7,9 +7,10 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex};
 use std::time::{Duration, SystemTime};
 
-use nts_pool_ke::Config;
 use nts_pool_ke::wall_clock::WallClock;
+use nts_pool_ke::{Config, program};
 use nts_proto::code_points::ErrorCode;
+use nts_service::exit::ExitCode;
 use rustls_pki_types::CertificateDer;
 use testkit::deadline::eventually;
 use testkit::file_pool::{FilePool, PoolFiles, overwrite};
@@ -18,6 +19,12 @@ use testkit::user::{Failure, Session, plain_request};
 use testkit::wire::records;
 use testkit::{CertificateAuthority, Lab};
 use tokio::task::JoinSet;
+
+/// A sound geo database.
+const GEO: &str = concat!(
+    env!("CARGO_MANIFEST_DIR"),
+    "/../nts-pool-ke/testdata/geo.mmdb"
+);
 
 /// So many real sources, and where they are.
 fn sources(lab: &Lab, count: u8) -> (Vec<RealSource>, Vec<SocketAddr>) {
@@ -113,6 +120,31 @@ async fn reload_broken_keeps_old() {
     assert_eq!(pool.refused("sources"), 8.0);
 }
 
+#[test]
+fn a_check_ends_with_78_if_anything_is_no_good() {
+    let lab = Lab::new();
+    let (_sources, addresses) = sources(&lab, 1);
+    let files = PoolFiles::new(&lab, &addresses, "geo-database-path = \"DIR/geo.mmdb\"");
+    let check = || program::check(&files.path("pool.toml"));
+    // The pool would begin without it, but that is hardly what is wanted.
+    assert_eq!(check(), ExitCode::Config);
+    files.write("geo.mmdb", fs::read(GEO).unwrap());
+    assert_eq!(check(), ExitCode::Success);
+    for broken in ["sources.toml", "pool.pem", "pool.key", "ca.pem", "token"] {
+        let good = fs::read(files.path(broken)).unwrap();
+        files.write(broken, "");
+        assert_eq!(check(), ExitCode::Config, "{broken}");
+        files.write(broken, good);
+    }
+    assert_eq!(check(), ExitCode::Success);
+    // All is said at once.
+    for broken in ["sources.toml", "pool.pem", "ca.pem"] {
+        files.write(broken, "");
+    }
+    let problems = Config::load(files.path("pool.toml")).unwrap_err();
+    assert_eq!(problems.into_vec().len(), 3);
+}
+
 #[tokio::test(flavor = "multi_thread")]
 async fn most_sources_go_only_if_the_operator_says_so() {
     let lab = Lab::new();
@@ -159,14 +191,10 @@ async fn an_empty_list_is_error_2_and_not_ready_until_there_is_a_source() {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn geo_corrupt_reload() {
-    const GOOD: &str = concat!(
-        env!("CARGO_MANIFEST_DIR"),
-        "/../nts-pool-ke/testdata/geo.mmdb"
-    );
     const LOADED: &str = "nts_pool_ke_geo_loaded";
     let lab = Lab::new();
     let (_sources, addresses) = sources(&lab, 1);
-    let good = fs::read(GOOD).unwrap();
+    let good = fs::read(GEO).unwrap();
     let key = "geo-database-path = \"DIR/geo.mmdb\"";
     // Missing at the start.
     let pool = FilePool::with(&lab, &addresses, key).await;

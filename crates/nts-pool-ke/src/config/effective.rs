@@ -5,13 +5,13 @@ use std::fmt;
 use std::path::Path;
 
 use nts_service::telemetry::logging::Format;
-use nts_service::tls::TrustMode;
+use nts_service::tls::{self, CertificateFacts, Identity, TrustMode};
 
 use crate::fleet::HealthPolicy;
 use crate::selection::{AllDenied, Families, Group, Groups, SelectionPolicy};
 
 use super::overview::Overview;
-use super::{Config, ObservabilityConfig, Pair, SourceConfig, TlsFiles, UpstreamConfig};
+use super::{Config, ObservabilityConfig, Pair, SourceConfig, TlsConfig, TlsFiles, UpstreamConfig};
 
 /// TOML, except that secrets stand as `<redacted>`.
 impl fmt::Display for Config {
@@ -19,7 +19,7 @@ impl fmt::Display for Config {
         writeln!(f, "[nts-pool-ke-server]")?;
         writeln!(f, "listen = {}", self.listen)?;
         if let Some(files) = &self.tls.files {
-            files.fmt(f)?;
+            write_tls(f, &self.tls, files)?;
         }
         let timeout = self.key_exchange_timeout.as_millis();
         writeln!(f, "key-exchange-timeout-ms = {timeout}")?;
@@ -50,24 +50,40 @@ impl fmt::Display for Config {
     }
 }
 
-impl fmt::Display for TlsFiles {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let mode = match *self.authorities.mode {
-            TrustMode::Only => "only",
-            TrustMode::System => "system",
-            TrustMode::SystemAndFile => "system-and-file",
-        };
-        writeln!(f, "certificate-authority-mode = {}", quoted(mode))?;
-        if let Some(file) = &self.authorities.file {
-            writeln!(f, "certificate-authority-path = {}", path(file))?;
-        }
-        let Pair { chain, key } = &self.front;
-        writeln!(f, "certificate-chain-path = {}", path(chain))?;
-        writeln!(f, "private-key-path = {}", path(key))?;
-        let Pair { chain, key } = self.upstream();
-        writeln!(f, "upstream-certificate-chain-path = {}", path(chain))?;
-        writeln!(f, "upstream-private-key-path = {}", path(key))
+fn write_tls(f: &mut fmt::Formatter<'_>, tls: &TlsConfig, files: &TlsFiles) -> fmt::Result {
+    let mode = match *files.authorities.mode {
+        TrustMode::Only => "only",
+        TrustMode::System => "system",
+        TrustMode::SystemAndFile => "system-and-file",
+    };
+    writeln!(f, "certificate-authority-mode = {}", quoted(mode))?;
+    if let Some(file) = &files.authorities.file {
+        writeln!(f, "certificate-authority-path = {}", path(file))?;
     }
+    let Pair { chain, key } = &files.front;
+    writeln!(f, "certificate-chain-path = {}", path(chain))?;
+    write_chain(f, &tls.identity)?;
+    writeln!(f, "private-key-path = {}", path(key))?;
+    let Pair { chain, key } = files.upstream();
+    writeln!(f, "upstream-certificate-chain-path = {}", path(chain))?;
+    write_chain(f, &tls.upstream_identity)?;
+    writeln!(f, "upstream-private-key-path = {}", path(key))
+}
+
+/// What is in a chain, in comments.
+fn write_chain(f: &mut fmt::Formatter<'_>, identity: &Identity) -> fmt::Result {
+    for (number, certificate) in identity.chain().into_iter().enumerate() {
+        let CertificateFacts {
+            subject, issuer, ..
+        } = &certificate;
+        write!(f, "# {}: {subject}, issued by {issuer}", number + 1)?;
+        if number == 0 {
+            write!(f, ", for {}", certificate.names.join(" "))?;
+        }
+        let end = tls::date(certificate.not_after);
+        writeln!(f, ", good until {end}")?;
+    }
+    Ok(())
 }
 
 impl SourceConfig {

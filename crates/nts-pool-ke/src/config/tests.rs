@@ -206,8 +206,10 @@ listen = ["127.0.0.1:4460"]
 certificate-authority-mode = "only"
 certificate-authority-path = "DIR/ca.pem"
 certificate-chain-path = "DIR/end.pem"
+# 1: CN=rcgen self signed cert, issued by CN=rcgen self signed cert, for pool.test, good until Jan  1 00:00:00 4096 +00:00
 private-key-path = "DIR/end.key"
 upstream-certificate-chain-path = "DIR/client.pem"
+# 1: CN=rcgen self signed cert, issued by CN=rcgen self signed cert, for client.test, good until Jan  1 00:00:00 4096 +00:00
 upstream-private-key-path = "DIR/client.key"
 key-exchange-timeout-ms = 5000
 key-exchange-servers = [

@@ -12,6 +12,7 @@ use zeroize::Zeroize;
 
 use super::certificate::{Facts, Verdict};
 use super::pem;
+use super::witness::CertificateFacts;
 use crate::config::{Located, Problems, read_file, read_secret_file};
 
 /// A chain and key that belong together. Debug shows the subject only.
@@ -137,6 +138,12 @@ impl Identity {
     /// The DNS names and IP addresses that the certificate is made for.
     pub fn names(&self) -> &[String] {
         &self.leaf.names
+    }
+
+    /// What the certificates of the chain say about themselves, the leaf first.
+    pub fn chain(&self) -> Vec<CertificateFacts> {
+        let chain = self.certified.cert.iter();
+        chain.filter_map(CertificateFacts::of).collect()
     }
 
     /// When the certificate ends.

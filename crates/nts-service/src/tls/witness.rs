@@ -106,7 +106,7 @@ impl ServerCertVerifier for Watched {
         let verdict = verify(now);
         let chain: Vec<_> = std::iter::once(end_entity)
             .chain(intermediates)
-            .filter_map(facts)
+            .filter_map(CertificateFacts::of)
             .collect();
         let in_time = || {
             let midst = chain.first().and_then(midst);
@@ -147,15 +147,18 @@ impl ServerCertVerifier for Watched {
     }
 }
 
-fn facts(certificate: &CertificateDer<'_>) -> Option<CertificateFacts> {
-    let facts = Facts::of(certificate)?;
-    Some(CertificateFacts {
-        not_before: facts.not_before(),
-        not_after: facts.not_after(),
-        subject: facts.subject,
-        issuer: facts.issuer,
-        names: facts.names,
-    })
+impl CertificateFacts {
+    /// `None` if the octets are no certificate.
+    pub(super) fn of(certificate: &CertificateDer<'_>) -> Option<Self> {
+        let facts = Facts::of(certificate)?;
+        Some(Self {
+            not_before: facts.not_before(),
+            not_after: facts.not_after(),
+            subject: facts.subject,
+            issuer: facts.issuer,
+            names: facts.names,
+        })
+    }
 }
 
 /// A moment at which the certificate is valid.
