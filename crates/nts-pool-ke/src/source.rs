@@ -21,7 +21,8 @@ use crate::round_trip::RoundTrip;
 use crate::selection::Family;
 use crate::track::{Occasion, Track};
 use crate::upstream::{
-    Board, Connection, Connector, Dialect, IdlePool, Means, OwnNames, Slots, UpstreamError,
+    Allowance, Board, Connection, Connector, Dialect, IdlePool, Means, OwnNames, Slots,
+    UpstreamError,
 };
 
 /// A configured time source and its state.
@@ -75,7 +76,7 @@ impl Source {
             own_names: Arc::new(connector.own_names(&config)),
             connector: Arc::new(connector),
             board: Arc::default(),
-            idle: Arc::new(idle_pool(&means)),
+            idle: Arc::new(idle_pool(&config, &means)),
             slots: Slots::new(concurrency(&config, &means)),
             requests: Arc::default(),
             memory: Arc::default(),
@@ -272,10 +273,13 @@ impl Source {
     }
 }
 
-fn idle_pool(means: &Means) -> IdlePool {
-    let policy = &means.policy;
-    let share = means.node.idle_share.clone();
-    IdlePool::new(policy.idle_per_source, policy.idle_timeout, share)
+fn idle_pool(config: &SourceConfig, means: &Means) -> IdlePool {
+    let allowance = Allowance {
+        kept: means.policy.idle_per_source,
+        busy: concurrency(config, means),
+        limit: means.policy.idle_timeout,
+    };
+    IdlePool::new(allowance, means.node.idle_share.clone())
 }
 
 fn concurrency(config: &SourceConfig, means: &Means) -> usize {

@@ -1,7 +1,8 @@
 //! The connections to one source that wait for their next request.
 //!
-//! The last one parked is the first one taken, so that surplus ones age and go. The lock is held
-//! for moments only, never while anything waits.
+//! The last one parked is the first one taken, so that surplus ones age and go: a busy source keeps
+//! as many as it has exchanges at a time, and soon after only those that are always kept. The lock
+//! is held for moments only, never while anything waits.
 
 use std::net::SocketAddr;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
@@ -12,6 +13,20 @@ use tokio::time::Instant;
 
 use super::connection::Connection;
 use crate::selection::Family;
+
+/// How long a surplus connection waits for its next exchange.
+const SURPLUS_LIMIT: Duration = Duration::from_secs(10);
+
+/// How many connections to one source wait, and how long.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Allowance {
+    /// So many wait in any case; if none, there are no surplus ones either.
+    pub(crate) kept: usize,
+    /// So many wait while they are needed again within moments.
+    pub(crate) busy: usize,
+    /// A connection that has waited longer is not used any more.
+    pub(crate) limit: Duration,
+}
 
 /// What the idle connections to all sources may have together.
 #[derive(Clone, Debug)]
@@ -29,10 +44,7 @@ impl IdleShare {
 /// A stack of idle connections, oldest first.
 #[derive(Debug)]
 pub(crate) struct IdlePool {
-    /// So many connections wait at most.
-    most: usize,
-    /// A connection that has waited longer is not used any more.
-    limit: Duration,
+    allowance: Allowance,
     share: IdleShare,
     connections: Mutex<Vec<Parked>>,
 }
@@ -45,12 +57,11 @@ struct Parked {
 }
 
 impl IdlePool {
-    /// An empty one for at most so many connections that wait at most so long, and together with
-    /// others are within the share.
-    pub(crate) fn new(most: usize, limit: Duration, share: IdleShare) -> Self {
+    /// An empty one for at most so many connections, which together with those to other sources
+    /// are within the share.
+    pub(crate) fn new(allowance: Allowance, share: IdleShare) -> Self {
         Self {
-            most,
-            limit,
+            allowance,
             share,
             connections: Mutex::default(),
         }
@@ -97,18 +108,27 @@ impl IdlePool {
         let Ok(part) = Arc::clone(&self.share.0).try_acquire_owned() else {
             return Some(connection);
         };
+        let now = Instant::now();
         let mut connections = self.lock();
         connections.push(Parked {
             connection,
             _part: part,
         });
-        (connections.len() > self.most).then(|| connections.remove(0).connection)
+        let oldest = &connections.first()?.connection;
+        let goes = self.is_too_many(connections.len(), oldest, now);
+        goes.then(|| connections.remove(0).connection)
     }
 
     /// Parks a fresh connection in place of the oldest one, which is given back together with all
-    /// that are over.
+    /// that are over and with surplus ones.
     pub(crate) fn renew(&self, fresh: Option<Connection>, now: Instant) -> Vec<Connection> {
         let mut gone = self.remove(|connection| self.is_over(connection, now));
+        let mut count = self.len();
+        gone.extend(self.remove(|connection| {
+            let goes = self.is_too_many(count, connection, now);
+            count -= usize::from(goes);
+            goes
+        }));
         if let Some(fresh) = fresh {
             let mut oldest = true;
             gone.extend(self.remove(|_| std::mem::take(&mut oldest)));
@@ -143,7 +163,15 @@ impl IdlePool {
     }
 
     fn is_over(&self, connection: &Connection, now: Instant) -> bool {
-        now >= connection.retire_at() || now >= connection.idle_since() + self.limit
+        now >= connection.retire_at() || now >= connection.idle_since() + self.allowance.limit
+    }
+
+    /// Whether the oldest of so many connections has to go.
+    fn is_too_many(&self, count: usize, oldest: &Connection, now: Instant) -> bool {
+        let Allowance { kept, busy, .. } = self.allowance;
+        let surplus = count > kept;
+        let most = if kept == 0 { 0 } else { busy.max(kept) };
+        count > most || (surplus && now >= oldest.idle_since() + SURPLUS_LIMIT)
     }
 
     fn lock(&self) -> MutexGuard<'_, Vec<Parked>> {
@@ -152,3 +180,6 @@ impl IdlePool {
             .unwrap_or_else(PoisonError::into_inner)
     }
 }
+
+#[cfg(test)]
+mod tests;
