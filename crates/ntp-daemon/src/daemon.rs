@@ -109,6 +109,7 @@ fn run_with(
 fn log_options(options: &Options, config: &Config) -> logging::Options {
     logging::Options {
         level: options.log_level.unwrap_or(config.observability.log_level),
+        level_is_fixed: options.log_level.is_some(),
         ansi: config.observability.ansi_colors,
         path: config.observability.log_path.clone(),
         ..logging::Options::default()
@@ -278,7 +279,7 @@ impl Daemon {
             .map_err(RunError::Observation)
     }
 
-    /// SIGHUP: the log file anew, certificates and tokens anew. What is wrong is said, and the
+    /// SIGHUP: log file and level anew, certificates, tokens and balancers anew. What is wrong is said, and the
     /// last good state stays.
     async fn reload(&self, path: Option<&Path>, log: &Log) {
         if let Err(error) = log.reopen() {
@@ -292,11 +293,13 @@ impl Daemon {
                 config, warnings, ..
             })) => {
                 tell(warnings);
+                log.set_level(config.observability.log_level);
                 for address in self.time_source.reload(&config) {
                     tracing::warn!(%address, "a listener was added or taken out; restart for that");
                 }
                 tracing::info!(
-                    "certificates and pool tokens are reloaded; other keys need a restart"
+                    "certificates, pool tokens, balancers and log level are reloaded; other keys \
+                     need a restart"
                 );
             }
             Ok(Err(problems)) => {

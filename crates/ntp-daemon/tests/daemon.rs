@@ -268,7 +268,7 @@ fn sighup_reloads_whole_or_not_at_all() {
 
     pki.issue("localhost");
     daemon.signal(Signal::SIGHUP);
-    daemon.wait_for("certificates and pool tokens are reloaded");
+    daemon.wait_for("are reloaded");
 
     write(&pki, &with_log.replace("listen", "lisen"));
     daemon.signal(Signal::SIGHUP);
@@ -286,7 +286,7 @@ fn sighup_reloads_whole_or_not_at_all() {
 }
 
 #[test]
-fn the_log_file_is_reopened() {
+fn the_log_file_is_reopened_and_its_level_changed() {
     let pki = Pki::new();
     let log = pki.path("log");
     let path = write(&pki, &format!("[observability]\nlog-path = {log:?}\n"));
@@ -311,11 +311,19 @@ fn the_log_file_is_reopened() {
             .unwrap()
             .contains("no sources are configured")
     );
-    assert!(
-        std::fs::read_to_string(&log)
-            .unwrap()
-            .contains("are reloaded")
+    let reloads = || {
+        let text = std::fs::read_to_string(&log).unwrap();
+        text.matches("are reloaded").count()
+    };
+    assert_eq!(reloads(), 1);
+    write(
+        &pki,
+        &format!("[observability]\nlog-path = {log:?}\nlog-level = 'warn'\n"),
     );
+    daemon.signal(Signal::SIGHUP);
+    assert!(next().starts_with("RELOADING=1\n"));
+    assert_eq!(next(), "READY=1\n");
+    assert_eq!(reloads(), 1, "that is information, no warning");
     let mut rest = String::new();
     daemon.signal(Signal::SIGTERM);
     daemon.log.read_to_string(&mut rest).unwrap();

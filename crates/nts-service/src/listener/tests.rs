@@ -500,32 +500,34 @@ fn a_connection_may_be_silent_for_half_of_its_time_but_at_most_two_seconds() {
     );
 }
 
-#[tokio::test]
-async fn who_is_silent_is_closed_before_his_handler_is_called() {
-    let (accepted, mut user) = pair().await;
+/// How long a connection lives that never gets a handler.
+async fn life_unserved(
+    (accepted, mut user): ((TcpStream, SocketAddr), TcpStream),
+    gate: Gate,
+) -> (Duration, Stats) {
     let (trigger, shutdown) = shutdown::channel();
     let stats = stats();
     tokio::time::pause();
     let began = Instant::now();
     let script = Script::of([Ok(accepted)]);
     let handler = |_| async { panic!("there is nothing to handle") };
-    let serving = serve(
-        script,
-        gate(),
-        with_first_byte(),
-        shutdown,
-        stats.clone(),
-        handler,
-    );
+    let limits = with_first_byte();
+    let serving = serve(script, gate, limits, shutdown, stats.clone(), handler);
     let ended = async {
         assert_eq!(user.read(&mut [0]).await.unwrap(), 0);
         trigger.fire();
         began.elapsed()
     };
     let ((), lived) = tokio::join!(serving, ended);
+    assert_eq!((stats.overdue.get(), stats.panicked.get()), (0, 0));
+    (lived, stats)
+}
+
+#[tokio::test]
+async fn who_is_silent_is_closed_before_his_handler_is_called() {
+    let (lived, stats) = life_unserved(pair().await, gate()).await;
     assert_eq!(lived.as_secs(), FIRST_BYTE.as_secs());
     assert_eq!(stats.limited(LimitReason::FirstByte).get(), 1);
-    assert_eq!((stats.overdue.get(), stats.panicked.get()), (0, 0));
 }
 
 #[tokio::test]

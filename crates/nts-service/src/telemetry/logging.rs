@@ -78,6 +78,8 @@ pub enum Format {
 pub struct Options {
     /// How much; `RUST_LOG` wins over it.
     pub level: Level,
+    /// Whether [`Log::set_level`] is of no effect, as whoever started the program wants this level.
+    pub level_is_fixed: bool,
     /// Text or JSON.
     pub format: Format,
     /// Colours; by default if standard output is a terminal, never in a file.
@@ -108,7 +110,7 @@ pub enum LogError {
 /// The running log.
 pub struct Log {
     file: Option<(PathBuf, LogFile)>,
-    /// `None` where `RUST_LOG` says how much is logged.
+    /// `None` where whoever started the program said how much is logged.
     level: Option<SetFilter>,
 }
 
@@ -116,7 +118,8 @@ pub struct Log {
 type SetFilter = Box<dyn Fn(EnvFilter) -> Result<(), reload::Error> + Send + Sync>;
 
 impl Log {
-    /// Logs so much from now on; without effect where `RUST_LOG` says how much.
+    /// Logs so much from now on; without effect where `RUST_LOG` or
+    /// [`Options::level_is_fixed`] say how much.
     pub fn set_level(&self, level: Level) {
         let Some(set) = &self.level else {
             return;
@@ -158,7 +161,8 @@ pub fn init(options: &Options) -> Result<Log, LogError> {
         None => subscriber(filter, options.format, ansi, io::stdout),
     };
     subscriber.try_init().map_err(|_| LogError::Twice)?;
-    let level = wanted(environment.as_deref()).is_none().then_some(level);
+    let fixed = options.level_is_fixed || wanted(environment.as_deref()).is_some();
+    let level = (!fixed).then_some(level);
     Ok(Log { file, level })
 }
 

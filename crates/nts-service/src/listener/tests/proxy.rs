@@ -185,31 +185,11 @@ async fn a_balancer_without_a_proper_header_is_closed_unserved() {
 async fn a_header_that_does_not_come_is_waited_for_250_ms() {
     let (accepted, mut user) = pair().await;
     user.write_all(b"\r\n\r\n").await.unwrap();
-    let gate = gate();
-    gate.set_proxy_protocol(ProxyProtocol::from_networks(["127.0.0.0/8"
-        .parse()
-        .unwrap()]));
-    let (trigger, shutdown) = shutdown::channel();
-    let stats = stats();
     accepted.0.readable().await.unwrap();
-    tokio::time::pause();
-    let began = Instant::now();
-    let handler = |_| async { panic!("there is nothing to handle") };
-    let script = Script::of([Ok(accepted)]);
-    let serving = serve(
-        script,
-        gate,
-        with_first_byte(),
-        shutdown,
-        stats.clone(),
-        handler,
-    );
-    let ended = async {
-        assert_eq!(user.read(&mut [0]).await.unwrap(), 0);
-        trigger.fire();
-        began.elapsed()
-    };
-    let ((), lived) = tokio::join!(serving, ended);
+    let gate = gate();
+    let balancers = "127.0.0.0/8".parse().unwrap();
+    gate.set_proxy_protocol(ProxyProtocol::from_networks([balancers]));
+    let (lived, stats) = life_unserved((accepted, user), gate).await;
     // The timer rounds up to a millisecond.
     assert!((250..253).contains(&lived.as_millis()), "{lived:?}");
     assert_eq!(stats.limited(LimitReason::ProxyHeader).get(), 1);
