@@ -2,6 +2,8 @@
 
 use ntp_daemon::config::KeServerConfig;
 use nts_proto::ke::negotiation::Capabilities;
+use nts_service::config::Host;
+use nts_service::diagnosis::{Peer, Report, Step, Verdict, check_others, connect};
 use nts_service::exit::ExitCode;
 use testkit::diagnosis::{Printed, ntp_ctl};
 use testkit::faulty_source::{Connect, Script, Setup};
@@ -153,7 +155,7 @@ async fn certificates_that_users_refuse() {
         (
             lab.authority().server(&["b.test", "c.test"]),
             [
-                "the certificate is for b.test, c.test, not for 127.0.0.2",
+                " is for b.test, c.test, not for 127.0.0.2",
                 "use a name that it is for",
                 "have the certificate made for 127.0.0.2 too",
             ],
@@ -271,4 +273,42 @@ async fn an_ntp_server_without_the_cookie_keys() {
     });
     let printed = look(&lab, &source.ke.to_string()).await;
     printed.assert_failed("ntp", &["(NTS NAK)", "both must have the same cookie keys"]);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn every_address_of_a_name_is_looked_at() {
+    let lab = Lab::new();
+    let (good, twin) = (lab.source(loopback(2)), lab.source(loopback(2)));
+    let stranger = lab.source(loopback(3));
+    let nobody = TcpListener::bind("127.0.0.2:0").await.unwrap();
+    let refused = nobody.local_addr().unwrap();
+    drop(nobody);
+
+    let host: Host = "127.0.0.2".parse().unwrap();
+    let mut report = Report::new(|_: &Step| {});
+    let addresses = [refused, good.ke, twin.ke, stranger.ke];
+    let reached = connect(&mut report, &addresses).await.unwrap();
+    assert_eq!(reached.address, good.ke);
+    assert_eq!(reached.others, [twin.ke, stranger.ke]);
+    let peer = Peer::new(&host, reached.address, &lab.authority().trust(), None);
+    check_others(&mut report, &[twin.ke], &peer).await;
+    check_others(&mut report, &[twin.ke, stranger.ke], &peer).await;
+    check_others(&mut report, &[], &peer).await;
+
+    let [tcp, alike, different] = report.steps() else {
+        panic!("{:?}", report.steps());
+    };
+    assert_eq!(tcp.verdict(), Verdict::Warning);
+    let begin = format!("{refused} refuses the connection; {} accepts", good.ke);
+    assert!(tcp.text().starts_with(&begin), "{tcp:?}");
+    assert_eq!(
+        (alike.verdict(), alike.text()),
+        (Verdict::Ok, &*format!("{} too", twin.ke))
+    );
+    assert_eq!(different.verdict(), Verdict::Warning);
+    let begin = format!(
+        "{}: no TLS session: the peer's certificate is for `127.0.0.3`",
+        stranger.ke
+    );
+    assert!(different.text().starts_with(&begin), "{different:?}");
 }

@@ -27,8 +27,8 @@ use clap::Args;
 use nts_proto::ke::token::AuthenticationToken;
 use nts_service::config::{Address, Located, Place, Problems};
 use nts_service::diagnosis::{
-    self, Keys, Peer, Purpose, Report, check_cookies, check_time, connect, find_time_server,
-    look_up, shake_hands, show,
+    self, Keys, Peer, Purpose, Reached, Report, check_cookies, check_others, check_time, connect,
+    find_time_server, look_up, shake_hands, show,
 };
 use nts_service::exit::ExitCode;
 use nts_service::tls::{Identity, TrustAnchors, TrustMode};
@@ -92,9 +92,14 @@ async fn look(report: &mut Report<'_>, source: &Address, means: &Means) -> Optio
     } = means;
     let (host, identity) = (source.host(), identity.as_ref());
     let addresses = look_up(report, host, source.port_or(DEFAULT_PORT)).await?;
-    let (stream, address) = connect(report, &addresses).await?;
+    let Reached {
+        stream,
+        address,
+        others,
+    } = connect(report, &addresses).await?;
     let peer = Peer::new(host, address, trust, identity);
     let session = shake_hands(report, stream, &peer, trust, identity).await?;
+    check_others(report, &others, &peer).await;
     let asker = Asker::new(&peer, token.as_ref(), identity.is_some());
     let admitted = authorization::check(report, &asker, session).await?;
     support::check(report, &asker, &admitted).await;

@@ -52,7 +52,11 @@ pub(super) async fn refused(presented: &Presented, text: &str, peer: &Peer) -> S
     let step = match fault {
         CertificateFault::Name => Step::failed(
             ID,
-            format!("the certificate is for {}, not for {host}", names(leaf)),
+            format!(
+                "the certificate of {} is for {}, not for {host}",
+                peer.address(),
+                names(leaf)
+            ),
             format!(
                 "use a name that it is for, or have the certificate made for {host} too \
                  (subjectAltName)"

@@ -59,12 +59,12 @@ impl Peer {
     pub async fn open(&self) -> Result<Session, String> {
         let stream = open(self.address)
             .await
-            .map_err(|error| format!("no further TCP connection: {error}"))?;
+            .map_err(|error| format!("no TCP connection: {error}"))?;
         let name = self.host.server_name().clone();
         match timeout(PATIENCE, tls::connect(Arc::clone(&self.tls), name, stream)).await {
             Ok(Ok(session)) => Ok(session),
-            Ok(Err(error)) => Err(format!("no further TLS session: {error}")),
-            Err(_) => Err("no further TLS session in time".to_owned()),
+            Ok(Err(error)) => Err(format!("no TLS session: {error}")),
+            Err(_) => Err("no TLS session in time".to_owned()),
         }
     }
 }
@@ -120,6 +120,32 @@ pub async fn shake_hands(
             ));
             None
         }
+    }
+}
+
+/// Shakes hands at the other addresses too; step `tls-others`, if there are any.
+pub async fn check_others(report: &mut Report<'_>, others: &[SocketAddr], peer: &Peer) {
+    const ID: &str = "tls-others";
+    let (mut good, mut bad) = (Vec::new(), Vec::new());
+    for address in others {
+        let other = Peer {
+            address: *address,
+            ..peer.clone()
+        };
+        match other.open().await {
+            Ok(_) => good.push(address.to_string()),
+            Err(text) => bad.push(format!("{address}: {text}")),
+        }
+    }
+    if !bad.is_empty() {
+        report.add(Step::warning(
+            ID,
+            bad.join("; "),
+            "users try each address of the name: set all its servers up in the same way, or take \
+             those out of DNS that are none",
+        ));
+    } else if !good.is_empty() {
+        report.add(Step::ok(ID, format!("{} too", good.join(", "))));
     }
 }
 

@@ -34,10 +34,10 @@ pub use arguments::{show, target, trust};
 pub use command::{Purpose, run};
 pub use cookies::check_cookies;
 pub use exchange::{Exchanged, exchange_keys};
-pub use handshake::{Peer, Session, explain_read, shake_hands};
+pub use handshake::{Peer, Session, check_others, explain_read, shake_hands};
 pub use ntp::{Keys, check_time};
 pub use printable::printable;
-pub use reach::{connect, look_up};
+pub use reach::{Reached, connect, look_up};
 pub use report::{Report, Step, Verdict};
 pub use time_server::find_time_server;
 

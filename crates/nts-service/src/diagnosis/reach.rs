@@ -96,12 +96,19 @@ fn plural(list: &[String]) -> &'static str {
     if list.len() == 1 { "" } else { "es" }
 }
 
-/// Connects to *every* address, for users come to each of them; step `tcp`. Gives the connection to
-/// the first that accepts one.
-pub async fn connect(
-    report: &mut Report<'_>,
-    addresses: &[SocketAddr],
-) -> Option<(QuickAckStream, SocketAddr)> {
+/// The addresses that accept connections.
+pub struct Reached {
+    /// A connection to the first of them.
+    pub stream: QuickAckStream,
+    /// The first of them.
+    pub address: SocketAddr,
+    /// The others.
+    pub others: Vec<SocketAddr>,
+}
+
+/// Connects to *every* address, for users come to each of them; step `tcp`. `None` if none accepts a
+/// connection.
+pub async fn connect(report: &mut Report<'_>, addresses: &[SocketAddr]) -> Option<Reached> {
     const ID: &str = "tcp";
     let mut tries = JoinSet::new();
     for (index, address) in addresses.iter().copied().enumerate() {
@@ -113,7 +120,7 @@ pub async fn connect(
     }
     let mut outcomes = tries.join_all().await;
     outcomes.sort_by_key(|(index, ..)| *index);
-    let mut first = None;
+    let mut reached = None;
     let (mut good, mut bad, mut advice) = (Vec::new(), Vec::new(), "");
     for ((_, time, outcome), address) in outcomes.into_iter().zip(addresses) {
         match outcome {
@@ -122,7 +129,7 @@ pub async fn connect(
                     "{address} accepts connections ({})",
                     milliseconds(time)
                 ));
-                first = first.or(Some((stream, *address)));
+                reached = Some(reach(reached, stream, *address));
             }
             Err(error) => {
                 let (fault, cure) = explain(&error);
@@ -132,7 +139,7 @@ pub async fn connect(
         }
     }
     let text = [bad.as_slice(), good.as_slice()].concat().join("; ");
-    let step = match (&first, bad.is_empty()) {
+    let step = match (&reached, bad.is_empty()) {
         (Some(_), true) => Step::ok(ID, text),
         (Some(_), false) => Step::warning(
             ID,
@@ -142,7 +149,22 @@ pub async fn connect(
         (None, _) => Step::failed(ID, text, advice),
     };
     report.add(step);
-    first
+    reached
+}
+
+/// One more address accepts connections.
+fn reach(before: Option<Reached>, stream: QuickAckStream, address: SocketAddr) -> Reached {
+    match before {
+        Some(mut reached) => {
+            reached.others.push(address);
+            reached
+        }
+        None => Reached {
+            stream,
+            address,
+            others: Vec::new(),
+        },
+    }
 }
 
 /// Opens one connection, set up for short messages.

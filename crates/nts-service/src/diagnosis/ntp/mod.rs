@@ -1,4 +1,4 @@
-//! Time with the keys of a key exchange: steps `ntp`, `ntp-other-addresses`, `ntp-refresh` and
+//! Time with the keys of a key exchange: steps `ntp`, `ntp-others`, `ntp-refresh` and
 //! `ntp-tampered`.
 //!
 //! What never happens here: a cookie sent twice on purpose, or anything made of the time but a
@@ -29,7 +29,7 @@ const PATIENCES: [Duration; 3] = [
 ];
 
 const NTP: &str = "ntp";
-const OTHERS: &str = "ntp-other-addresses";
+const OTHERS: &str = "ntp-others";
 const REFRESH: &str = "ntp-refresh";
 const TAMPERED: &str = "ntp-tampered";
 
