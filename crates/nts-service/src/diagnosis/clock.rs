@@ -19,12 +19,19 @@ const NTP_PORT: u16 = 123;
 /// An NTP server on the same host is asked without authentication. Its answer is a hint for a
 /// person and nothing more.
 pub(super) async fn suspect(now: SystemTime, ended: bool, host: IpAddr) -> (String, &'static str) {
-    const SET: &str = "set this machine's clock by hand to within an hour or so (`date -s`), then \
-                       try again; NTS cannot do it, for it needs the date to check certificates";
     if now < SystemTime::UNIX_EPOCH + EARLIEST_CREDIBLE {
         return ("This machine's clock was never set".to_owned(), SET);
     }
-    match plain::offset(SocketAddr::new(host, NTP_PORT)).await {
+    judge(plain::offset(SocketAddr::new(host, NTP_PORT)).await, ended)
+}
+
+const SET: &str = "set this machine's clock by hand to within an hour or so (`date -s`), then try \
+                   again; NTS cannot do it, for it needs the date to check certificates";
+
+/// The same for a clock that was set: `offset` is how many seconds it is behind that of an NTP
+/// server, if that says.
+fn judge(offset: Option<f64>, ended: bool) -> (String, &'static str) {
+    match offset {
         Some(offset) if offset.abs() > CONSIDERABLE => {
             let span = days(Duration::from_secs_f64(offset.abs()));
             let side = if offset > 0.0 { "behind" } else { "ahead" };
@@ -39,27 +46,25 @@ pub(super) async fn suspect(now: SystemTime, ended: bool, host: IpAddr) -> (Stri
                 .to_owned(),
             match ended {
                 true => {
-                    "the server's operator must renew the certificate and have the server take \
-                         it in"
+                    "the server's operator must renew the certificate and have the server take it in"
                 }
                 false => {
-                    "the server's operator must have the certificate made anew: the clock of \
-                          the machine that issued it is wrong"
+                    "the server's operator must have the certificate made anew: the clock of the \
+                     machine that issued it is wrong"
                 }
             },
         ),
         None => (
-            String::from("Either that is so, or this machine's clock is wrong"),
+            "Either that is so, or this machine's clock is wrong".to_owned(),
             match ended {
                 true => {
                     "compare this machine's date with a watch: if it is right, the server's \
-                         operator must renew the certificate and have the server take it in; if it \
-                         is ahead, set it"
+                     operator must renew the certificate and have the server take it in; if it is \
+                     ahead, set it"
                 }
                 false => {
-                    "compare this machine's date with a watch: it is probably behind, then \
-                          set it; if it is right, the server's operator must have the certificate \
-                          made anew"
+                    "compare this machine's date with a watch: it is probably behind, then set it; \
+                     if it is right, the server's operator must have the certificate made anew"
                 }
             },
         ),
@@ -95,6 +100,32 @@ mod tests {
             (640_000_000, "20 years"),
         ] {
             assert_eq!(days(Duration::from_secs(seconds)), text);
+        }
+    }
+
+    #[test]
+    fn an_ntp_server_tells_whose_fault_it_is() {
+        for (offset, ended, finding, advice) in [
+            (Some(86_400.0), false, "clock is 24 hours behind", "date -s"),
+            (Some(-9e8), true, "clock is 28 years ahead", "date -s"),
+            (
+                Some(-3599.0),
+                true,
+                "clock is right",
+                "must renew the certificate",
+            ),
+            (Some(0.1), false, "clock is right", "made anew"),
+            (
+                None,
+                true,
+                "Either that is so",
+                "compare this machine's date",
+            ),
+            (None, false, "Either that is so", "it is probably behind"),
+        ] {
+            let (found, advised) = judge(offset, ended);
+            assert!(found.contains(finding), "{offset:?}: {found}");
+            assert!(advised.contains(advice), "{offset:?}: {advised}");
         }
     }
 

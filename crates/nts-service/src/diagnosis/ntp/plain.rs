@@ -76,7 +76,53 @@ fn request(transmit: NtpTimestamp, length: usize) -> Vec<u8> {
 
 #[cfg(test)]
 mod tests {
+    use nts_proto::time::NtpDuration;
+
     use super::*;
+
+    /// A server whose clock is a day ahead; it leaves the first request of each kind unanswered.
+    async fn server() -> SocketAddr {
+        let socket = tokio::net::UdpSocket::bind("127.0.0.1:0").await.unwrap();
+        let address = socket.local_addr().unwrap();
+        tokio::spawn(async move {
+            let mut buffer = [0; LONGEST_DATAGRAM];
+            let mut seen = Vec::new();
+            loop {
+                let (length, from) = socket.recv_from(&mut buffer).await.unwrap();
+                if !seen.contains(&length) {
+                    seen.push(length);
+                    continue;
+                }
+                let request = Packet::parse(&buffer[..length]).unwrap().header;
+                let tomorrow = clock_now() + NtpDuration::from_seconds_f64(86_400.0);
+                let answer = Header {
+                    mode: Mode::Server,
+                    stratum: 1,
+                    origin: request.transmit,
+                    receive: tomorrow,
+                    transmit: tomorrow,
+                    ..request
+                };
+                // What answers nobody is passed over.
+                let stray = Header {
+                    origin: NtpTimestamp::from_bits(1),
+                    ..answer
+                };
+                for header in [stray, answer] {
+                    socket.send_to(&header.to_bytes(), from).await.unwrap();
+                }
+            }
+        });
+        address
+    }
+
+    #[tokio::test]
+    async fn the_second_request_counts_too_and_offsets_have_a_sign() {
+        let server = server().await;
+        let offset = offset(server).await.unwrap();
+        assert!((86_399.0..86_401.0).contains(&offset), "{offset}");
+        assert!(is_answered(server, 232).await);
+    }
 
     #[test]
     fn requests_have_the_length_that_is_asked_for() {
