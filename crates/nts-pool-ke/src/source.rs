@@ -14,7 +14,7 @@ use nts_proto::ke::token::AuthenticationToken;
 
 use crate::config::{SourceConfig, UpstreamConfig};
 use crate::directory::Directory;
-use crate::fleet::{Blame, Event, SourceKey, State};
+use crate::fleet::{Event, SourceKey, State};
 use crate::metrics::Requests;
 use crate::names::TooManyNames;
 use crate::round_trip::RoundTrip;
@@ -263,7 +263,7 @@ impl Source {
     /// Takes note of what it did: what follows for its users is the business of all sources
     /// together.
     pub(crate) fn report(&self, event: Event) {
-        if let Some(failing) = failed(event) {
+        if let Some(failing) = event.is_failure() {
             self.memory.failing.store(failing, Ordering::Relaxed);
             if !matches!(event, Event::CheckPassed | Event::CheckFailed(_)) {
                 self.memory.track.exchange(!failing);
@@ -285,17 +285,6 @@ fn idle_pool(config: &SourceConfig, means: &Means) -> IdlePool {
 fn concurrency(config: &SourceConfig, means: &Means) -> usize {
     let general = means.policy.source_concurrency;
     config.max_concurrency.unwrap_or(general)
-}
-
-/// Whether the source failed or did something right; `None` if this says neither.
-fn failed(event: Event) -> Option<bool> {
-    match event {
-        Event::CheckPassed | Event::Served => Some(false),
-        Event::CheckFailed(class)
-        | Event::FailedBeforeKeys(class)
-        | Event::FailedAfterKeys(class) => (class.blame() != Blame::None).then_some(true),
-        Event::Overtaken | Event::KeptConnectionClosed => None,
-    }
 }
 
 fn lock<T>(mutex: &Mutex<T>) -> std::sync::MutexGuard<'_, T> {

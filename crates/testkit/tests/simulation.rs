@@ -59,6 +59,11 @@ fn small_pools_do_as_well() {
     for sources in [2, 3, 5] {
         check(&Scenario::calm(sources, 10_000, 4), 1.0);
     }
+    // Nobody keeps his users who answers questions but makes no cookies, in ever so small a pool.
+    for sources in [2, 3, 5] {
+        let report = check(&Scenario::one_broken(sources, 20_000, 4), 0.995);
+        assert!(report.ejections > 1, "{report}");
+    }
     check(&Scenario::flapping(10, 0.2, 20_000, 5), 0.99);
     check(
         &Scenario::outage(10, 1.0, Duration::from_secs(10), 20_000, 6),

@@ -13,6 +13,8 @@ use super::{Config, SourceConfig};
 pub(super) struct Overview {
     sources: usize,
     drained: usize,
+    /// Whether it is known where users are.
+    geo: bool,
     rows: Vec<Row>,
 }
 
@@ -65,6 +67,7 @@ impl Overview {
         Self {
             sources: sources.len(),
             drained: sources.iter().filter(|it| it.weight == 0).count(),
+            geo: config.geo.as_ref().is_some_and(|geo| geo.geo.is_some()),
             rows,
         }
     }
@@ -91,15 +94,14 @@ impl Count {
 
 impl fmt::Display for Overview {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let Self {
-            sources,
-            drained,
-            rows,
-        } = self;
-        writeln!(
-            f,
-            "# {sources} sources, {drained} of them without weight. The others:"
-        )?;
+        let Self { sources, rows, .. } = self;
+        match self.drained {
+            0 => writeln!(f, "# {sources} sources:")?,
+            drained => writeln!(
+                f,
+                "# {sources} sources, {drained} of them without weight. The others:"
+            )?,
+        }
         let width = rows.iter().map(|row| row.region.len()).max();
         let width = width.unwrap_or_default().max(6);
         writeln!(
@@ -107,12 +109,12 @@ impl fmt::Display for Overview {
             "# {:width$}  sources  operators  weight   IPv4   IPv6  first source of users there",
             "region"
         )?;
-        rows.iter().try_for_each(|row| row.show(f, width))
+        rows.iter().try_for_each(|row| row.show(f, width, self.geo))
     }
 }
 
 impl Row {
-    fn show(&self, f: &mut fmt::Formatter<'_>, width: usize) -> fmt::Result {
+    fn show(&self, f: &mut fmt::Formatter<'_>, width: usize, geo: bool) -> fmt::Result {
         let Count {
             sources,
             operators,
@@ -120,7 +122,9 @@ impl Row {
         } = self.whole;
         let [v4, v6] = self.families.map(|count| count.sources);
         let first = match (self.kind, self.first) {
-            (LevelKind::Global, _) => "from here, if from nowhere nearer",
+            (LevelKind::Global, _) if geo => "from here, if from nowhere nearer",
+            (LevelKind::Global, _) => "from here",
+            _ if !geo => "from anywhere, since there is no geo database",
             (_, [true, true]) => "from here",
             (_, [true, false]) => "from here for IPv4, from farther away for IPv6",
             (_, [false, true]) => "from here for IPv6, from farther away for IPv4",

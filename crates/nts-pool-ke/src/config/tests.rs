@@ -216,9 +216,9 @@ key-exchange-servers = [
     { id = "A.test:8081", domain = "A.test", port = 8081, weight = 7, auth-token = "<redacted>", dialect = "auto", ipv4 = true, ipv6 = true },
     { id = "second", domain = "2001:db8::1", port = 4460, weight = 1, auth-token-path = "DIR/token", dialect = "draft-token", ipv4 = true, ipv6 = true, ntp-names = ["ntp.b.test", "2001:db8::2"], max-concurrency = 20, allow-private = false },
 ]
-# 2 sources, 0 of them without weight. The others:
+# 2 sources:
 # region  sources  operators  weight   IPv4   IPv6  first source of users there
-# global        2          2       8      2      2  from here, if from nowhere nearer
+# global        2          2       8      2      2  from here
 
 [selection]
 local-min-sources = 4

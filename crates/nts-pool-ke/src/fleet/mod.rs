@@ -99,6 +99,19 @@ pub enum Event {
     KeptConnectionClosed,
 }
 
+impl Event {
+    /// Whether the source failed, or did something right; `None` if this says neither.
+    pub fn is_failure(self) -> Option<bool> {
+        match self {
+            Self::CheckPassed | Self::Served => Some(false),
+            Self::CheckFailed(class)
+            | Self::FailedBeforeKeys(class)
+            | Self::FailedAfterKeys(class) => (class.blame() != Blame::None).then_some(true),
+            Self::Overtaken | Self::KeptConnectionClosed => None,
+        }
+    }
+}
+
 /// What the caller has to do.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Action {

@@ -40,6 +40,9 @@ fn main() -> ExitCode {
             Scenario::country_outage(SOURCES, minute, users, seed),
             Some(0.999),
         ),
+        (Scenario::one_broken(2, users / 10, seed), Some(0.998)),
+        (Scenario::one_broken(3, users / 10, seed), Some(0.998)),
+        (Scenario::flapping(5, 0.2, users / 10, seed), Some(0.998)),
         // More than health can hide; only to see how it breaks.
         (Scenario::flapping(SOURCES, 0.5, users, seed), None),
         // So much that nothing works, but that nobody's keys are seen by two sources.

@@ -5,12 +5,12 @@ use std::time::{Duration, Instant};
 
 use nts_pool_ke::fleet::{Class, Event};
 use nts_pool_ke::key_rule::{Attempt, BeforeKeys, Budget};
-use nts_pool_ke::selection::{Offer, SourceIndex, Tier};
+use nts_pool_ke::selection::{SourceIndex, Tier};
 
 use super::exchange::{Exchange, Failure, Opening, Pending, Stage};
 use super::fault::Reaction;
 use super::shares::Kind;
-use super::view::{LiveFor, MOST_SLOTS, SLOTS, View};
+use super::view::LiveFor;
 use super::world::{Happening, World};
 
 /// What begins with a source that is tried.
@@ -27,7 +27,7 @@ impl World<'_> {
         let Some(attempt) = self.next_attempt(&exchange, &mut rule) else {
             return self.fail(&exchange, Failure::NoSource);
         };
-        if exchange.is_plain() && attempt.pick.tier < Tier::Panic {
+        if self.report.measures_shares && exchange.is_plain() && attempt.pick.tier < Tier::Panic {
             let kind = Kind {
                 family: exchange.family,
                 country: exchange.country,
@@ -68,12 +68,12 @@ impl World<'_> {
 
     fn next_attempt(&mut self, exchange: &Exchange, rule: &mut BeforeKeys) -> Option<Attempt> {
         let offer = &self.offers[usize::from(exchange.only_17)];
-        // If nobody has a slot, the sources' own limit is what counts.
-        let (some, more) = (
-            live(&self.view, offer, SLOTS),
-            live(&self.view, offer, MOST_SLOTS),
-        );
-        rule.next(&some, &more, &mut self.rng)
+        let live = |at_once| LiveFor {
+            view: &self.view,
+            offer,
+            at_once,
+        };
+        rule.next(&live(true), &live(false), &mut self.rng)
     }
 
     fn begin(&mut self, exchange: &Exchange, attempt: Attempt) -> Begun {
@@ -213,13 +213,5 @@ impl World<'_> {
     pub(super) fn choose(&self, user: nts_pool_ke::selection::User) -> BeforeKeys {
         let snapshot = Arc::clone(&self.snapshot);
         BeforeKeys::new(snapshot.choose(user), super::scenario::ATTEMPTS)
-    }
-}
-
-fn live<'a>(view: &'a View, offer: &'a Offer, most_in_flight: usize) -> LiveFor<'a> {
-    LiveFor {
-        view,
-        offer,
-        most_in_flight,
     }
 }

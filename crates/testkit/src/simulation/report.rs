@@ -74,6 +74,8 @@ pub struct Report {
     pub hedges: u64,
     /// How long exchanges took that went well.
     pub exchange_times: Times,
+    /// Whether shares are measured: where anything may go wrong there are none to be expected.
+    pub measures_shares: bool,
     /// Half the sum of all deviations of first picks from effective weight, as a part of all.
     pub share_distance: f64,
     /// The largest relative deviation of one source beyond four standard deviations.
@@ -170,12 +172,15 @@ impl fmt::Display for Report {
              another",
             self.keys_sent, self.keys_repeated, self.keys_betrayed
         )?;
-        writeln!(
-            f,
-            "  shares       {:.2} % off effective weight in all; worst source {:.2} % beyond chance",
-            self.share_distance * 100.0,
-            self.worst_share * 100.0
-        )?;
+        if self.measures_shares {
+            writeln!(
+                f,
+                "  shares       {:.2} % off effective weight in all; worst source {:.2} % beyond \
+                 chance",
+                self.share_distance * 100.0,
+                self.worst_share * 100.0
+            )?;
+        }
         writeln!(
             f,
             "  ejections    {} of sources with faults, {} of others; {} sources out at most",

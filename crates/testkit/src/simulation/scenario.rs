@@ -106,6 +106,20 @@ impl Scenario {
         scenario
     }
 
+    /// One source answers every question, but makes nothing of keys, from a minute after the start
+    /// on.
+    pub fn one_broken(sources: usize, users: u64, seed: u64) -> Self {
+        let mut scenario = Self::calm(sources, users, seed);
+        scenario.name = format!("{sources} sources, one makes nothing of keys");
+        let spell = Spell {
+            from: Duration::from_secs(60),
+            until: scenario.length() + Duration::from_secs(3600),
+            fault: Fault::Broken,
+        };
+        scenario.sources[0].spells.push(spell);
+        scenario
+    }
+
     /// Any step towards any source goes wrong with this probability, in any way that there is: an
     /// exchange meets every mishap in every order.
     pub fn storm(sources: usize, mishaps: f64, users: u64, seed: u64) -> Self {

@@ -72,6 +72,7 @@ impl<'a> World<'a> {
                 name: scenario.name.clone(),
                 users: scenario.users,
                 is_outage: scenario.outage_until.is_some(),
+                measures_shares: scenario.sources.iter().all(|source| source.mishaps == 0.0),
                 ..Report::default()
             },
         }

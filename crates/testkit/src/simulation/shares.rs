@@ -15,7 +15,7 @@ pub(super) struct Kind {
 pub(super) struct Shares {
     expected: Vec<f64>,
     picked: Vec<u64>,
-    /// Since the present snapshot was made.
+    /// Since anything changed.
     users: HashMap<Kind, u64>,
 }
 
@@ -33,7 +33,7 @@ impl Shares {
         self.picked[picked.get()] += 1;
     }
 
-    /// Enters the chances of all users who came under this snapshot.
+    /// Enters the chances of all users who came since anything changed.
     pub(super) fn settle(
         &mut self,
         snapshot: &Snapshot,

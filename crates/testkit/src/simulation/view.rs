@@ -9,9 +9,9 @@ use super::scenario::Scenario;
 use super::source::Source;
 
 /// So many exchanges are under way with one source, as long as another one has less.
-pub(super) const SLOTS: usize = 8;
+const SLOTS: usize = 8;
 /// So many are never exceeded, since sources have their limits.
-pub(super) const MOST_SLOTS: usize = 48;
+const MOST_SLOTS: usize = 48;
 
 /// All sources, and what the node makes of them.
 pub(super) struct View {
@@ -19,6 +19,8 @@ pub(super) struct View {
     pub(super) admitted: Vec<bool>,
     pub(super) state: Vec<State>,
     pub(super) panic: bool,
+    /// Whether the last thing that a source did was to fail.
+    pub(super) failing: Vec<bool>,
     /// Since when a source is ill and not found to be.
     pub(super) ill_since: Vec<Option<Instant>>,
     /// Since when a source is well and not admitted again.
@@ -35,6 +37,7 @@ impl View {
             admitted: vec![true; count],
             state: vec![State::Unknown; count],
             panic: false,
+            failing: vec![false; count],
             ill_since: vec![None; count],
             well_since: vec![None; count],
         }
@@ -45,7 +48,9 @@ impl View {
 pub(super) struct LiveFor<'a> {
     pub(super) view: &'a View,
     pub(super) offer: &'a Offer,
-    pub(super) most_in_flight: usize,
+    /// Whether only those count that can be asked at once: their slots are not all taken, and they
+    /// did not fail just now.
+    pub(super) at_once: bool,
 }
 
 impl Live for LiveFor<'_> {
@@ -54,10 +59,15 @@ impl Live for LiveFor<'_> {
     }
 
     fn can_serve(&self, source: SourceIndex) -> bool {
+        let failing = self.view.failing[source.get()];
         let source = &self.view.sources[source.get()];
         let supported = source.supported.as_ref();
-        let slot = source.in_flight < self.most_in_flight;
-        slot && supported.is_none_or(|supported| self.offer.matches(supported))
+        // If nobody has a slot, the sources' own limit is what counts.
+        let ready = match self.at_once {
+            true => source.in_flight < SLOTS && !failing,
+            false => source.in_flight < MOST_SLOTS,
+        };
+        ready && supported.is_none_or(|supported| self.offer.matches(supported))
     }
 
     fn is_in_panic(&self) -> bool {

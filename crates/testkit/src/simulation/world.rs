@@ -135,6 +135,12 @@ impl World<'_> {
 
     /// Tells the fleet what a source did, and carries out what follows.
     pub(super) fn event(&mut self, source: SourceIndex, event: Event) {
+        if let Some(failing) = event.is_failure()
+            && failing != self.view.failing[source.get()]
+        {
+            self.settle_shares();
+            self.view.failing[source.get()] = failing;
+        }
         let key = self.keys[source.get()];
         let actions = self.fleet.handle_event(key, event, self.now, &mut self.rng);
         self.carry_out(actions);
@@ -156,6 +162,7 @@ impl World<'_> {
         let at = source.get();
         let key = self.keys[at];
         self.rebuild = true;
+        self.settle_shares();
         let view = &mut self.view;
         view.admitted[at] = self.fleet.standing(key).admitted;
         let state = self.fleet.state(key).expect("it is known");
@@ -201,12 +208,15 @@ impl World<'_> {
     }
 
     fn settle_shares(&mut self) {
+        let view = &self.view;
         let serves = |source: SourceIndex, family| {
             let script = &self.scenario.sources[source.get()];
-            match family {
+            let of_family = match family {
                 Family::V4 => script.v4,
                 Family::V6 => script.v6,
-            }
+            };
+            let at = source.get();
+            of_family && view.admitted[at] && !view.failing[at]
         };
         self.shares.settle(&self.snapshot, &self.locations, serves);
     }

@@ -4,40 +4,60 @@ use proptest::prelude::*;
 
 use super::*;
 
-#[test]
-fn the_overview_says_where_users_get_their_first_source() {
+/// The overview of a few sources in five countries, with more keys of the pool.
+fn overview(more: &str) -> Vec<String> {
     let files = Files::new();
-    let config = files.parse(&with_sources(
+    let geo = concat!(env!("CARGO_MANIFEST_DIR"), "/testdata/geo.mmdb");
+    fs::copy(geo, files.path("geo.mmdb")).unwrap();
+    let text = with_sources(
         r#"{ domain = "a.test", regions = ["DE"], weight = 5, operator = "x" },
 { domain = "b.test", regions = ["DE"], weight = 5, operator = "x", ipv6 = false },
 { domain = "c.test", regions = ["AT"] },
 { domain = "d.test", regions = ["FR"], weight = 1000 },
 { domain = "e.test", regions = ["JP"], weight = 0 },
 { domain = "f.test" },"#,
-        r#"[selection]
+        &format!(
+            r#"{more}
+[selection]
 local-min-sources = 2
 [[selection.groups]]
 name = "d-a-ch"
-countries = ["DE", "AT", "CH"]"#,
-    ));
-    let shown = config.unwrap().value.to_string();
-    let overview: Vec<_> = shown
+countries = ["DE", "AT", "CH"]"#
+        ),
+    );
+    let shown = files.parse(&text).unwrap().value.to_string();
+    let lines = shown
         .lines()
-        .filter(|line| line.starts_with("# ") && !line.contains("issued by"))
-        .collect();
-    let expected = [
-        "# 6 sources, 1 of them without weight. The others:",
-        "# region  sources  operators  weight   IPv4   IPv6  first source of users there",
-        "# global        5          4    1012      5      4  from here, if from nowhere nearer",
-        "# europe        4          3    1011      4      3  from here",
-        "# asia          0          0       0      0      0  from farther away",
-        "# d-a-ch        3          2      11      3      2  from here",
-        "# FR            1          1    1000      1      1  from farther away",
-        "# DE            2          1      10      2      1  from here for IPv4, from farther away for IPv6",
-        "# AT            1          1       1      1      1  from farther away",
-        "# JP            0          0       0      0      0  from farther away",
-    ];
-    assert_eq!(overview[..expected.len()], expected);
+        .skip_while(|line| !line.starts_with("# 6 sources"));
+    let lines = lines.take_while(|line| line.starts_with("# "));
+    lines.map(str::to_owned).collect()
+}
+
+#[test]
+fn the_overview_says_where_users_get_their_first_source() {
+    assert_eq!(
+        overview("geo-database-path = \"DIR/geo.mmdb\""),
+        [
+            "# 6 sources, 1 of them without weight. The others:",
+            "# region  sources  operators  weight   IPv4   IPv6  first source of users there",
+            "# global        5          4    1012      5      4  from here, if from nowhere nearer",
+            "# europe        4          3    1011      4      3  from here",
+            "# asia          0          0       0      0      0  from farther away",
+            "# d-a-ch        3          2      11      3      2  from here",
+            "# FR            1          1    1000      1      1  from farther away",
+            "# DE            2          1      10      2      1  from here for IPv4, from farther away for IPv6",
+            "# AT            1          1       1      1      1  from farther away",
+            "# JP            0          0       0      0      0  from farther away",
+        ]
+    );
+}
+
+#[test]
+fn without_a_geo_database_the_overview_says_that_regions_are_of_no_use() {
+    let overview = overview("");
+    let nearby = "# FR            1          1    1000      1      1  from anywhere, since there is no geo database";
+    assert_eq!(overview[6], nearby);
+    assert!(overview[2].ends_with("  from here"));
 }
 
 /// One entry of a list of sources.
