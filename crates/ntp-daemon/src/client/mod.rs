@@ -17,6 +17,7 @@ mod source;
 mod spawner;
 #[cfg(test)]
 mod tests;
+mod words;
 
 use std::convert::Infallible;
 use std::fmt;

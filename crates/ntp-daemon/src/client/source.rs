@@ -15,7 +15,7 @@ use nts_proto::association::{
     Association, DatagramOutcome, KeyReason, Kiss, Measurement, NtsSession, TimerAction,
     UnusableReason,
 };
-use nts_proto::ntp::header::{KissCode, ReferenceId};
+use nts_proto::ntp::header::ReferenceId;
 use nts_proto::time::NtpTimestamp;
 use tokio::sync::mpsc;
 use tokio::time::Instant;
@@ -26,6 +26,7 @@ use super::cookies::{CookieStore, Kept};
 use super::net::{ExchangeSocket, is_offline};
 use super::row::{Facts, Row};
 use super::spawner::LossReason;
+use super::words::{explain_keys, explain_kiss, explain_unusable};
 use crate::clock::timebase::{Timebase, wait_until};
 use crate::clock::{Measured, SourceSlot};
 use crate::observe::state::SourceMode;
@@ -380,33 +381,4 @@ fn interface_address(address: &SockaddrStorage) -> Option<IpAddr> {
     let v4 = || Some(IpAddr::V4(address.as_sockaddr_in()?.ip()));
     let v6 = || Some(IpAddr::V6(address.as_sockaddr_in6()?.ip()));
     v4().or_else(v6)
-}
-
-fn explain_keys(reason: KeyReason) -> &'static str {
-    match reason {
-        KeyReason::OutOfCookies => "no cookies left; a new key exchange is under way",
-        KeyReason::NtsNak => {
-            "the server cannot read our cookies any more; a new key exchange is under way"
-        }
-        KeyReason::KeyAge => "the keys are old; a new key exchange is under way",
-    }
-}
-
-fn explain_unusable(reason: UnusableReason) -> &'static str {
-    match reason {
-        UnusableReason::Unsynchronized => "the server says that its own clock is not synchronised",
-        UnusableReason::Loop => "the server gets its time from this machine",
-        UnusableReason::NoSendTime => "an answer could not be timed",
-    }
-}
-
-fn explain_kiss(kiss: Kiss) -> Option<&'static str> {
-    match kiss.code {
-        KissCode::Rate => Some("the server asks for fewer requests"),
-        KissCode::Deny | KissCode::Restrict => {
-            Some("the server seems to refuse service (not authenticated)")
-        }
-        KissCode::NtsNak => Some("the server says that it cannot read our cookies"),
-        KissCode::Init | KissCode::Step | KissCode::Other(_) => None,
-    }
 }

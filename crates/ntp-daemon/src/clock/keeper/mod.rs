@@ -8,6 +8,7 @@
 mod error;
 mod publish;
 mod report;
+mod slot;
 #[cfg(test)]
 mod tests;
 
@@ -21,7 +22,7 @@ use ntp_sync::action::{Action, ClockStatus, Report};
 use ntp_sync::config::Config;
 use ntp_sync::controller::{ClockStart, Controller};
 use ntp_sync::snapshot::SystemSnapshot;
-use nts_proto::association::{Measurement, PollLimits, UnusableReason};
+use nts_proto::association::PollLimits;
 use nts_proto::ntp::header::{LeapIndicator, ReferenceId};
 use rustls::time_provider::TimeProvider;
 use tokio::sync::{Notify, watch};
@@ -34,6 +35,7 @@ use crate::config::SynchronizationConfig;
 use crate::server::{SharedSystemState, system};
 use report::Reporter;
 pub(crate) use report::explain as explain_unsynchronized;
+pub(crate) use slot::{Measured, SourceSlot};
 
 /// How often what is published is renewed, as the dispersion grows.
 const PUBLISH_INTERVAL: Duration = Duration::from_secs(1);
@@ -184,10 +186,7 @@ impl Keeper {
         state.controller.add_source(id, limits, reference_id);
         state.reporter.name(id, name);
         drop(state);
-        SourceSlot {
-            keeper: Arc::clone(self),
-            id,
-        }
+        SourceSlot::new(Arc::clone(self), id)
     }
 
     /// Does what is due and publishes, until the daemon stops.
@@ -355,72 +354,6 @@ impl State {
         {
             file.store(frequency);
         }
-    }
-}
-
-/// The place of one source. Dropping it has the source forgotten.
-#[derive(Debug)]
-pub(crate) struct SourceSlot {
-    keeper: Arc<Keeper>,
-    id: SourceId,
-}
-
-/// What came of a measurement.
-#[derive(Clone, Copy, Debug, PartialEq)]
-pub(crate) struct Measured {
-    /// The poll interval that the source should have, log2 seconds.
-    pub(crate) poll: Option<i8>,
-    /// Whether it contradicts the sources that are used.
-    pub(crate) falseticker: bool,
-}
-
-impl SourceSlot {
-    /// The keeper.
-    pub(crate) fn keeper(&self) -> &Arc<Keeper> {
-        &self.keeper
-    }
-
-    /// Takes a measurement whose exchange began when the clock had been stepped `steps` times; if
-    /// it was stepped since, the measurement counts for nothing.
-    pub(crate) fn measure(&self, steps: u64, measurement: &Measurement) -> Measured {
-        let mut state = self.keeper.lock();
-        if steps == self.keeper.steps() {
-            let actions = state.controller.handle_measurement(self.id, measurement);
-            self.keeper.carry_out(&mut state, actions);
-            self.keeper.changed.notify_one();
-        }
-        let falseticker = state.note_verdicts(self.id, self.keeper.timebase);
-        Measured {
-            poll: state.controller.poll_wish(self.id),
-            falseticker,
-        }
-    }
-
-    /// Notes an answer that gave no time to use.
-    pub(crate) fn unusable(&self, reason: UnusableReason) {
-        self.keeper
-            .lock()
-            .controller
-            .handle_unusable(self.id, reason);
-    }
-}
-
-impl Drop for SourceSlot {
-    fn drop(&mut self) {
-        let mut state = self.keeper.lock();
-        state.controller.remove_source(self.id);
-        state.reporter.forget(self.id);
-    }
-}
-
-impl State {
-    /// Has the log tell of sources that fell out; gives whether `id` is out.
-    fn note_verdicts(&mut self, id: SourceId, timebase: Timebase) -> bool {
-        let snapshot = self.controller.snapshot(timebase.now());
-        self.reporter.verdicts(&snapshot);
-        snapshot.sources.iter().any(|source| {
-            source.id == id && source.verdict == ntp_sync::snapshot::Verdict::Falseticker
-        })
     }
 }
 

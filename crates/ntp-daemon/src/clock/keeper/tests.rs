@@ -1,5 +1,6 @@
 //! The keeper with a clock that only a test sees, in virtual time.
 
+use nts_proto::association::Measurement;
 use nts_proto::time::{NtpDuration, NtpShort, NtpTimestamp};
 use tokio::time::advance;
 

@@ -277,3 +277,45 @@ observation-path = 'observe'
         )
     );
 }
+
+/// The files of the first implementation of pools, as they were.
+#[test]
+#[cfg(feature = "unstable_nts-pool")]
+fn files_of_the_first_pool_implementation_are_taken_as_they_are() {
+    let pki = crate::fixtures::Pki::new();
+    let end = pki.issue("localhost");
+    let client = format!(
+        "[[source]]\nmode = \"nts-pool\"\naddress = \"localhost:4460\"\n\
+         certificate-authority = {:?}\ncount = 1\n\
+         [synchronization]\nminimum-agreeing-sources = 1\nsingle-step-panic-threshold = 10\n\
+         startup-step-panic-threshold = {{ forward=\"inf\", backward = 86400 }}\n\
+         [observability]\nlog-level = \"info\"\nobservation-path = \"/tmp/observe\"\n",
+        pki.path("ca.pem")
+    );
+    let server = format!(
+        "[[source]]\nmode = \"pool\"\naddress = \"ntpd-rs.pool.ntp.org\"\ncount = 4\n\
+         [[server]]\nlisten = \"0.0.0.0:123\"\n\
+         [synchronization]\nsingle-step-panic-threshold = 10\n\
+         startup-step-panic-threshold = {{ forward = 0, backward = 86400 }}\n\
+         [[nts-ke-server]]\nlisten = \"0.0.0.0:4460\"\n{}\
+         authorized-pool-server-certificates = [{:?}]\nkey-exchange-timeout-ms = 1000\n",
+        end.toml(),
+        end.chain_path,
+    );
+    let plain = "[[source]]\nmode = \"pool\"\naddress = \"ntpd-rs.pool.ntp.org\"\ncount = 4\n";
+    for text in [client.as_str(), &server, plain] {
+        let Loaded {
+            config,
+            warnings,
+            notices,
+        } = good(text);
+        assert_eq!(warnings.to_string(), "", "{text}");
+        assert!(notices.is_empty(), "{notices:?}");
+        assert_eq!(config.sources.len(), 1);
+    }
+    let limits = good(&server)
+        .config
+        .synchronization
+        .startup_step_panic_threshold;
+    assert_eq!(limits.forward, Some(Duration::ZERO));
+}
