@@ -28,8 +28,8 @@ pub(super) struct Facts {
 pub(super) struct Row {
     facts: Facts,
     filter: SampleFilter,
-    /// How often the clock had been stepped at the last measurement.
-    steps: u64,
+    /// The epoch of the clock at the last measurement.
+    epoch: u64,
     last: Option<Measurement>,
     unusable: bool,
     error: Option<String>,
@@ -40,7 +40,7 @@ impl Row {
         Self {
             facts,
             filter: SampleFilter::default(),
-            steps: 0,
+            epoch: 0,
             last: None,
             unusable: false,
             error: None,
@@ -49,9 +49,9 @@ impl Row {
 
     /// Takes a measurement: all is well. What was measured before a step of the clock tells
     /// nothing any more.
-    pub(super) fn add(&mut self, measurement: &Measurement, steps: u64) {
-        if self.steps != steps {
-            self.steps = steps;
+    pub(super) fn add(&mut self, measurement: &Measurement, epoch: u64) {
+        if self.epoch != epoch {
+            self.epoch = epoch;
             self.filter = SampleFilter::default();
         }
         self.filter.add(measurement);

@@ -119,8 +119,8 @@ impl Source {
 struct Exchange {
     socket: ExchangeSocket,
     until: Instant,
-    /// How often the clock had been stepped when it began.
-    steps: u64,
+    /// The epoch of the clock when it began.
+    epoch: u64,
     /// By which a source is found out that is synchronised to us.
     own_ids: Vec<ReferenceId>,
 }
@@ -193,7 +193,7 @@ impl Running {
 
     async fn send(&mut self, datagram: &[u8]) {
         self.exchange = None;
-        let steps = self.source.slot.keeper().steps();
+        let epoch = self.source.slot.keeper().epoch();
         match open_and_send(self.source.address, datagram).await {
             Ok((socket, transmitted)) => {
                 self.offline = false;
@@ -202,7 +202,7 @@ impl Running {
                 self.exchange = Some(Exchange {
                     socket,
                     until: Instant::now() + ANSWER_LIMIT,
-                    steps,
+                    epoch,
                     own_ids: own_reference_ids(),
                 });
             }
@@ -224,12 +224,12 @@ impl Running {
             return None;
         };
         let exchange = self.exchange.as_ref()?;
-        let steps = exchange.steps;
+        let epoch = exchange.epoch;
         if let Some(transmitted) = exchange.socket.transmit_stamp() {
             let transmitted = self.by_our_clock(transmitted);
             self.source.association.handle_sent(transmitted);
         }
-        if self.source.slot.keeper().steps() != steps {
+        if self.source.slot.keeper().epoch() != epoch {
             self.source.association.handle_clock_step();
         }
         let (now, received) = (self.source.timebase.now(), self.by_our_clock(received));
@@ -240,7 +240,7 @@ impl Running {
                 .handle_datagram(now, received, datagram, &exchange.own_ids);
         match outcome {
             DatagramOutcome::Measurement(measurement) => {
-                return self.take(&measurement, steps).await;
+                return self.take(&measurement, epoch).await;
             }
             DatagramOutcome::Unusable(reason) => self.take_unusable(reason).await,
             DatagramOutcome::Kiss(kiss) => self.note_kiss(kiss),
@@ -258,11 +258,11 @@ impl Running {
         self.source.slot.keeper().map().apply(stamp)
     }
 
-    /// Takes a measurement whose exchange began when the clock had been stepped `steps` times.
-    async fn take(&mut self, measurement: &Measurement, steps: u64) -> Option<LossReason> {
+    /// Takes a measurement whose exchange began in `epoch` of the clock.
+    async fn take(&mut self, measurement: &Measurement, epoch: u64) -> Option<LossReason> {
         self.exchange = None;
-        self.row.add(measurement, steps);
-        let measured = self.source.slot.measure(steps, measurement);
+        self.row.add(measurement, epoch);
+        let measured = self.source.slot.measure(epoch, measurement);
         if let Some(poll) = measured.poll {
             self.source.association.set_desired_poll(poll);
         }

@@ -58,8 +58,8 @@ pub struct Keeper {
     precision: i8,
     last_time: Option<Arc<LastTime>>,
     served: SharedSystemState,
-    /// How often the clock was stepped: by it an exchange is found out that went across a step.
-    steps: AtomicU64,
+    /// Another one after each step: by it an exchange is found out that went across a step.
+    epoch: AtomicU64,
     state: Mutex<State>,
     /// The next timer may be another one.
     changed: Notify,
@@ -133,7 +133,7 @@ impl Keeper {
                 .map(LastTime::open)
                 .map(Arc::new),
             served,
-            steps: AtomicU64::new(0),
+            epoch: AtomicU64::new(0),
             state: Mutex::new(State {
                 controller,
                 clock,
@@ -168,9 +168,9 @@ impl Keeper {
         self.served.load().clock
     }
 
-    /// How often the clock was stepped.
-    pub(crate) fn steps(&self) -> u64 {
-        self.steps.load(Ordering::Acquire)
+    /// Another number after each step of the clock.
+    pub(crate) fn epoch(&self) -> u64 {
+        self.epoch.load(Ordering::Acquire)
     }
 
     /// A place for the measurements of a source, which others know as `reference_id`.
@@ -267,9 +267,11 @@ impl Keeper {
                 state.clock.set_frequency(frequency)?;
             }
             Action::Step(offset) => {
-                // First the number, so that no exchange is taken for one after the step.
-                self.steps.fetch_add(1, Ordering::AcqRel);
+                // What begins in the middle of a step belongs neither before nor after it.
+                self.epoch.fetch_add(1, Ordering::AcqRel);
                 state.clock.step(offset)?;
+                self.publish(state);
+                self.epoch.fetch_add(1, Ordering::AcqRel);
                 state.reporter.step(offset);
             }
             Action::SetLeap(leap) => {

@@ -35,11 +35,11 @@ impl SourceSlot {
         &self.keeper
     }
 
-    /// Takes a measurement whose exchange began when the clock had been stepped `steps` times; if
-    /// it was stepped since, the measurement counts for nothing.
-    pub(crate) fn measure(&self, steps: u64, measurement: &Measurement) -> Measured {
+    /// Takes a measurement whose exchange began in `epoch` (see [`Keeper::epoch`]). If the clock was
+    /// stepped since, it counts for nothing.
+    pub(crate) fn measure(&self, epoch: u64, measurement: &Measurement) -> Measured {
         let mut state = self.keeper.lock();
-        if steps == self.keeper.steps() {
+        if epoch == self.keeper.epoch() {
             let actions = state.controller.handle_measurement(self.id, measurement);
             self.keeper.carry_out(&mut state, actions);
             self.keeper.changed.notify_one();
