@@ -183,7 +183,16 @@ user root
 class Ntpsec:
     """NTPsec's ntpd as a user; `disable ntp` and no right to set the clock."""
 
-    def __init__(self, lab, root, noclock, name, address, port):
+    def __init__(self, lab, root, noclock, name, address, ke_port=None):
+        """Without `ke_port` plain NTP, always of port 123: NTPsec knows no other. It takes no
+        loopback address for a plain server, but a name that has one, from a hosts file that only it
+        sees."""
+        how, hosts = f"{address}:{ke_port} nts ca {lab.path('ca.pem')}", []
+        if not ke_port:
+            how = "plain.test"
+            hosts = ["unshare", "--mount", "sh", "-c",
+                     'mount --bind "$0" /etc/hosts && exec "$@"',
+                     lab.write(f"{name}.hosts", f"{address} {how} {how}.\n")]
         os.mkdir(lab.path(name), 0o700)
         self._stats = lab.path(name)
         config = lab.write(f"{name}.conf", f"""\
@@ -194,11 +203,11 @@ interface listen 127.0.0.1
 statsdir {lab.path(name)}/
 statistics peerstats
 filegen peerstats file peerstats type none enable
-server {address}:{port} nts ca {lab.path("ca.pem")} iburst minpoll 3
+server {how} iburst minpoll 3
 """)
         self.process = lab.start(
             name,
-            [os.path.join(root, "usr/sbin/ntpd"), "-n", "-d", "-c", config,
+            [*hosts, os.path.join(root, "usr/sbin/ntpd"), "-n", "-d", "-c", config,
              "-p", lab.path(name, "ntpd.pid"), "-f", lab.path(name, "drift")],
             {"LD_PRELOAD": noclock})
 
@@ -208,18 +217,27 @@ server {address}:{port} nts ca {lab.path("ca.pem")} iburst minpoll 3
                             self.process.log_text())
         if not cookies or int(cookies[1]) == 0:
             return None
+        authentic = 0x2000
+        sample = self._sample(authentic)
+        return sample and (f"{sample}, NTS algorithm {cookies[3]}, {cookies[1]} cookies of "
+                           f"{cookies[2]} octets")
+
+    def answered(self):
+        """The last sample of a reachable peer, else None."""
+        return self._sample(0)
+
+    def _sample(self, flags):
         try:
             with open(os.path.join(self._stats, "peerstats"), encoding="ascii") as f:
                 rows = [line.split() for line in f]
         except FileNotFoundError:
             return None
+        configured, reachable = 0x8000, 0x1000
+        flags |= configured | reachable
         # peerstats: day, second, address, status, offset, delay, dispersion, jitter
         for row in reversed(rows):
-            status = int(row[3], 16)
-            configured, authentic, reachable = status & 0x8000, status & 0x2000, status & 0x1000
-            if configured and authentic and reachable:
-                return (f"source {row[2]} offset {row[4]} s delay {row[5]} s, NTS algorithm "
-                        f"{cookies[3]}, {cookies[1]} cookies of {cookies[2]} octets")
+            if int(row[3], 16) & flags == flags:
+                return f"source {row[2]} offset {row[4]} s delay {row[5]} s"
         return None
 
 
@@ -275,10 +293,9 @@ def observation(path):
             s.settimeout(5)
             s.connect(path)
             data = b"".join(iter(lambda: s.recv(65536), b""))
-    except OSError:
+        return json.loads(data[8:8 + struct.unpack(">Q", data[:8])[0]])
+    except (OSError, ValueError, struct.error):
         return None
-    length = struct.unpack(">Q", data[:8])[0]
-    return json.loads(data[8:8 + length])
 
 
 # --- ntpd-rs ------------------------------------------------------------------------------------
@@ -301,6 +318,13 @@ metrics-exporter-listen = "127.0.0.1:{exporter}"
     def state(self):
         """The daemon's state from its observation socket, None while there is none."""
         return observation(self._observe)
+
+    def answered(self):
+        """What it says of a source that answered and whose offset is known, else None."""
+        for s in (self.state() or {}).get("sources", []):
+            if s["unanswered_polls"] == 0 and s["delay"] > 0:
+                return f"source {s['address']} offset {s['offset']:.9f} s delay {s['delay']:.6f} s"
+        return None
 
     def authenticated(self, at_least=1):
         """What it says of its authenticated sources with a known offset, None while too few."""
