@@ -6,7 +6,7 @@ use std::net::SocketAddr;
 use std::time::Duration;
 
 use nix::errno::Errno;
-use socket2::SockRef;
+use socket2::{SockAddr, SockRef, Socket};
 use tokio::net::{TcpListener, TcpStream};
 
 /// Where connections come from; a trait so that failing accepts can be tested.
@@ -14,8 +14,8 @@ pub trait Incoming: Send {
     /// The next connection. Cancel safe.
     fn accept(&mut self) -> impl Future<Output = io::Result<(TcpStream, SocketAddr)>> + Send;
 
-    /// A connection that the kernel has accepted already, if there is one.
-    fn accept_now(&mut self) -> Option<(TcpStream, SocketAddr)>;
+    /// A connection that the kernel has accepted already; `None` if there is no other.
+    fn accept_now(&mut self) -> Option<io::Result<(TcpStream, SocketAddr)>>;
 }
 
 impl Incoming for TcpListener {
@@ -23,13 +23,19 @@ impl Incoming for TcpListener {
         TcpListener::accept(self).await
     }
 
-    fn accept_now(&mut self) -> Option<(TcpStream, SocketAddr)> {
+    fn accept_now(&mut self) -> Option<io::Result<(TcpStream, SocketAddr)>> {
         // Asks the kernel itself: the runtime may not have heard of the connection yet.
-        let (socket, peer) = SockRef::from(&*self).accept().ok()?;
-        socket.set_nonblocking(true).ok()?;
-        let stream = TcpStream::from_std(socket.into()).ok()?;
-        Some((stream, peer.as_socket()?))
+        match SockRef::from(&*self).accept() {
+            Err(error) if error.kind() == io::ErrorKind::WouldBlock => None,
+            accepted => Some(accepted.and_then(connected)),
+        }
     }
+}
+
+fn connected((socket, peer): (Socket, SockAddr)) -> io::Result<(TcpStream, SocketAddr)> {
+    socket.set_nonblocking(true)?;
+    let peer = peer.as_socket().ok_or(io::ErrorKind::Unsupported)?;
+    Ok((TcpStream::from_std(socket.into())?, peer))
 }
 
 /// What a failed accept says about us.

@@ -24,8 +24,9 @@ use crate::telemetry::throttle::Throttle;
 /// `shutdown`. Others are closed at once: a fast failure lets the user's back-off work.
 ///
 /// Then nothing more is accepted except what the kernel has accepted already, and running
-/// handlers get [`Limits::drain`]; those that still run are [cut short](super::Lease::cut_short), and ended
-/// after [`Limits::grace`]. When this returns, no task is left. Dropping the future ends all handlers too. A handler that panics costs its own
+/// handlers get [`Limits::drain`]; those that still run are
+/// [cut short](super::Lease::cut_short), and ended after [`Limits::grace`]. When this returns, no
+/// task is left. Dropping the future ends all handlers too. A handler that panics costs its own
 /// connection only.
 pub async fn serve<I, H, F>(
     mut incoming: I,
@@ -144,8 +145,11 @@ where
     fn take_backlog(&mut self, incoming: &mut impl Incoming) {
         for _ in 0..self.gate.max_connections() {
             match incoming.accept_now() {
-                Some((stream, peer)) => self.start(stream, peer),
-                None => return,
+                Some(Ok((stream, peer))) => self.start(stream, peer),
+                // Only that one is lost.
+                Some(Err(error))
+                    if AcceptErrorClass::of(&error) == AcceptErrorClass::Connection => {}
+                Some(Err(_)) | None => return,
             }
         }
     }

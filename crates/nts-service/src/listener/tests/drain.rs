@@ -69,8 +69,21 @@ async fn connections_that_the_runtime_has_not_heard_of_are_in_the_backlog_too() 
     // Nothing is awaited from here on, so the runtime hears of nothing.
     let users = [(); 3].map(|()| std::net::TcpStream::connect(address).unwrap());
     for user in &users {
-        let (_, peer) = listener.accept_now().unwrap();
+        let (_, peer) = listener.accept_now().unwrap().unwrap();
         assert_eq!(peer, user.local_addr().unwrap());
     }
     assert!(listener.accept_now().is_none());
+}
+
+#[tokio::test]
+async fn a_connection_that_failed_in_the_backlog_costs_none_behind_it() {
+    let (accepted, mut user) = pair().await;
+    let (trigger, shutdown) = shutdown::channel();
+    trigger.fire();
+    let handler = |mut connection: Connection| async move {
+        connection.stream.write_all(b"x").await.unwrap();
+    };
+    let script = Script::of([Script::error(Errno::ECONNABORTED), Ok(accepted)]);
+    serve(script, gate(), LIMITS, shutdown, stats(), handler).await;
+    user.read_exact(&mut [0]).await.unwrap();
 }
