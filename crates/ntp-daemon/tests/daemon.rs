@@ -329,3 +329,17 @@ fn the_log_file_is_reopened_and_its_level_changed() {
     daemon.log.read_to_string(&mut rest).unwrap();
     assert_eq!(rest, "", "nothing goes to standard output");
 }
+
+#[test]
+fn an_exporter_without_a_socket_to_read_says_what_to_do() {
+    let pki = Pki::new();
+    let path = write(&pki, "[observability]\nlog-level = 'info'\n");
+    let exporter = || Command::new(env!("CARGO_BIN_EXE_ntp-metrics-exporter"));
+    let output = exporter().arg("-c").arg(&path).output().unwrap();
+    assert_eq!(output.status.code(), Some(1));
+    let text = String::from_utf8(output.stderr).unwrap();
+    assert!(text.contains("observation-path is not set"), "{text}");
+    let wrong = write(&pki, "[observability]\nlog-level = 'loud'\n");
+    let output = exporter().arg("-c").arg(&wrong).output().unwrap();
+    assert_eq!(output.status.code(), Some(78));
+}

@@ -102,13 +102,8 @@ fn synchronization(state: &ObservableState) -> String {
 }
 
 fn used(state: &ObservableState) -> usize {
-    let used = |source: &&SourceState| {
-        matches!(
-            source.state,
-            SourceCondition::Best | SourceCondition::Selected
-        )
-    };
-    state.sources.iter().filter(used).count()
+    let used = state.sources.iter().filter(|source| source.state.is_used());
+    used.count()
 }
 
 fn whose_clock(system: &SystemState) -> &'static str {

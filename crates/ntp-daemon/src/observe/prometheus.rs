@@ -11,6 +11,7 @@ pub fn render(state: &ObservableState) -> String {
     let mut page = Page::default();
     program(&mut page, state);
     system(&mut page, state);
+    clock(&mut page, state);
     sources(&mut page, state);
     servers(&mut page, state);
     ke_servers(&mut page, state);
@@ -137,6 +138,54 @@ fn system(page: &mut Page, state: &ObservableState) {
         "Stratum that is served (16: not synchronised).",
         system.stratum,
     );
+}
+
+/// Our own: the clock that is kept, if one is.
+fn clock(page: &mut Page, state: &ObservableState) {
+    let Some(clock) = &state.system.clock else {
+        return;
+    };
+    page.single(
+        "ntp_clock_synchronized",
+        None,
+        "Whether the clock is synchronised to the sources.",
+        u8::from(clock.synchronized),
+    );
+    let used = state.sources.iter().filter(|source| source.state.is_used());
+    page.single(
+        "ntp_clock_sources_used",
+        None,
+        "Sources by which the clock is kept.",
+        used.count(),
+    );
+    if let (Some(offset), Some(deviation)) = (clock.offset, clock.offset_uncertainty) {
+        let seconds = Some("seconds");
+        page.single(
+            "ntp_clock_offset_seconds",
+            seconds,
+            "How far true time was ahead of the clock after the last correction.",
+            offset,
+        );
+        page.single(
+            "ntp_clock_offset_deviation_seconds",
+            seconds,
+            "Standard deviation of the error of that.",
+            deviation,
+        );
+    }
+    page.single(
+        "ntp_clock_frequency_ppm",
+        None,
+        "How much faster than by itself the clock is made to run, without slews.",
+        clock.frequency * 1e6,
+    );
+    page.metric(
+        "ntp_clock_steps_total",
+        "counter",
+        None,
+        "Steps of the clock.",
+    );
+    page.value("ntp_clock_steps_total", &[], clock.steps);
 }
 
 fn poll_seconds(source: &SourceState) -> f64 {
@@ -414,6 +463,10 @@ mod tests {
             "ntp_system_root_delay_seconds 0.001",
             "ntp_system_root_dispersion_seconds 0.0001",
             "ntp_system_stratum 2",
+            "ntp_clock_synchronized 1",
+            "ntp_clock_sources_used 1",
+            "ntp_clock_offset_seconds 0.0000042",
+            "ntp_clock_steps_total 1",
             "ntp_source_poll_interval_seconds{name=\"pool.test:4460\",address=\"192.0.2.1:123\",id=\"1\"} 16",
             "ntp_source_unanswered_polls{name=\"ntp.test:123\",address=\"192.0.2.9:123\",id=\"2\"} 8",
             "ntp_source_nts_cookies_available{name=\"pool.test:4460\",address=\"192.0.2.1:123\",id=\"1\"} 8",

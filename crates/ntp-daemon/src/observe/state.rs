@@ -260,6 +260,14 @@ pub enum SourceCondition {
     Unreachable,
 }
 
+impl SourceCondition {
+    /// Whether the clock is kept by the source.
+    #[must_use]
+    pub fn is_used(self) -> bool {
+        matches!(self, Self::Best | Self::Selected)
+    }
+}
+
 /// One entry of `configured_sources`: what a `[[source]]` owes and holds.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub struct ConfiguredSourceState {
