@@ -201,7 +201,7 @@ impl Row {
     /// What stands above the rows.
     pub fn header() -> String {
         format!(
-            "{:44} {:>19} {:>17} {:>16} {:>13} {:>5}\n{:44} {:>19} {:>17} {:>16} {:>13}",
+            "{:43} {:>21} {:>21} {:>21} {:>15} {:>5}\n{:43} {:>21} {:>21} {:>21} {:>15}",
             "",
             "RMS error",
             "greatest error",
@@ -246,7 +246,7 @@ impl fmt::Display for Row {
         };
         write!(
             f,
-            "{:44} {:>19} {:>17} {:>16} {:>13} {:>5.0}",
+            "{:43} {:>21} {:>21} {:>21} {:>15} {:>5.0}",
             self.name,
             triple(&self.rms, 1e6),
             triple(&self.greatest, 1e6),

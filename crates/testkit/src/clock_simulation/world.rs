@@ -41,7 +41,13 @@ struct Source {
 
 pub(super) struct World<'a> {
     scenario: &'a Scenario,
+    /// What happens to clocks and packets.
     rng: StdRng,
+    /// What the client draws. Apart from the others, so that a run stays the same when the
+    /// protocol's code draws more or less.
+    client_rng: StdRng,
+    /// What servers draw.
+    server_rng: StdRng,
     keys: KeySet,
     clock: VirtualClock,
     servers: Vec<Server>,
@@ -57,7 +63,7 @@ pub(super) struct World<'a> {
 
 impl<'a> World<'a> {
     pub(super) fn new(scenario: &'a Scenario, seed: u64) -> Self {
-        let mut rng = StdRng::seed_from_u64(seed);
+        let mut server_rng = StdRng::seed_from_u64(seed);
         let epoch = NtpTimestamp::from_unix(scenario.epoch, 0);
         let mut clock = VirtualClock::new(&scenario.clock, epoch, scenario.leap_at);
         let algorithm = &scenario.config.algorithm;
@@ -82,8 +88,10 @@ impl<'a> World<'a> {
         };
         let mut world = Self {
             scenario,
-            keys: KeySet::new(&mut rng, 1),
-            rng,
+            keys: KeySet::new(&mut server_rng, 1),
+            rng: StdRng::seed_from_u64(seed),
+            client_rng: StdRng::seed_from_u64(!seed),
+            server_rng,
             clock,
             servers,
             sources: BTreeMap::new(),
@@ -201,7 +209,7 @@ impl<'a> World<'a> {
         let Some(source) = self.sources.get_mut(&id) else {
             return;
         };
-        match source.association.handle_timer(now, &mut self.rng) {
+        match source.association.handle_timer(now, &mut self.client_rng) {
             TimerAction::Send(datagram) => {
                 source.association.handle_sent(self.clock.now());
                 let server = source.server;
@@ -265,7 +273,7 @@ impl<'a> World<'a> {
         let server = &self.servers[source.server];
         let now = self.clock.true_time();
         let utc = self.clock.utc(now);
-        let answer = server.answer(now, utc, datagram, &self.keys, &mut self.rng);
+        let answer = server.answer(now, utc, datagram, &self.keys, &mut self.server_rng);
         if let Some(datagram) = answer.filter(|_| server.alive) {
             let path = server.path;
             let leg = PROCESSING + path.back + path.jitter.draw(&mut self.rng);
