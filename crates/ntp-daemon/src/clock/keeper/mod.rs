@@ -6,6 +6,7 @@
 //! while the lock is held, or a decision about the clock.
 
 mod error;
+mod files;
 mod publish;
 mod report;
 mod slot;
@@ -33,6 +34,7 @@ use super::timebase::{Timebase, wait_until};
 use super::{ClockMap, DriftFile, HeldClock, LastTime, Quality, SteerableClock, reading};
 use crate::config::SynchronizationConfig;
 use crate::server::{SharedSystemState, system};
+use files::Files;
 use report::Reporter;
 pub(crate) use report::explain as explain_unsynchronized;
 pub(crate) use slot::{Measured, SourceSlot};
@@ -42,9 +44,6 @@ const PUBLISH_INTERVAL: Duration = Duration::from_secs(1);
 
 /// How often files are written.
 const STORE_INTERVAL: Duration = Duration::from_secs(3600);
-
-/// 2026-01-01 in Unix seconds: of the times that a timestamp may mean, the one nearest to it is meant.
-const BUILT_AFTER: i64 = 1_767_225_600;
 
 /// Standard deviation of the error of a frequency from the drift file, s/s: temperature and age
 /// change a crystal by about that.
@@ -56,6 +55,7 @@ pub struct Keeper {
     controls_system: bool,
     config: SynchronizationConfig,
     precision: i8,
+    /// By what time certificates are checked, if not by the system's clock.
     last_time: Option<Arc<LastTime>>,
     served: SharedSystemState,
     /// Another one after each step: by it an exchange is found out that went across a step.
@@ -63,16 +63,17 @@ pub struct Keeper {
     state: Mutex<State>,
     /// The next timer may be another one.
     changed: Notify,
+    files: Mutex<Files>,
     ended: watch::Sender<Option<KeeperError>>,
 }
 
 struct State {
     controller: Controller,
     clock: Box<dyn SteerableClock>,
-    drift_file: Option<DriftFile>,
-    store_due: tokio::time::Instant,
     quality: Quality,
     reporter: Reporter,
+    /// When the files are written next.
+    store_due: tokio::time::Instant,
 }
 
 /// What the keeper knows at a moment.
@@ -121,26 +122,24 @@ impl Keeper {
                 }),
             precision,
         };
+        let last_time = config.last_time_file.as_deref();
+        let last_time = last_time.map(LastTime::open).map(Arc::new);
         let controller = Controller::new(controller_config(config), start, timebase.now());
         Ok(Arc::new(Self {
             timebase,
             controls_system,
             config: config.clone(),
             precision,
-            last_time: config
-                .last_time_file
-                .as_deref()
-                .map(LastTime::open)
-                .map(Arc::new),
+            files: Mutex::new(Files::new(drift_file, last_time.clone())),
+            last_time,
             served,
             epoch: AtomicU64::new(0),
             state: Mutex::new(State {
                 controller,
                 clock,
-                drift_file,
-                store_due: tokio::time::Instant::now() + STORE_INTERVAL,
                 quality: Quality::UNKNOWN,
                 reporter: Reporter::new(config.warn_on_jump, controls_system),
+                store_due: tokio::time::Instant::now() + STORE_INTERVAL,
             }),
             changed: Notify::new(),
             ended: watch::Sender::new(None),
@@ -192,6 +191,16 @@ impl Keeper {
     /// Does what is due and publishes, until the daemon stops.
     pub(crate) async fn run(self: Arc<Self>) {
         loop {
+            if self.is_store_due() {
+                // Disks are slow.
+                let keeper = Arc::clone(&self);
+                if tokio::task::spawn_blocking(move || keeper.store())
+                    .await
+                    .is_err()
+                {
+                    tracing::error!("writing the keeper's files ended by a defect");
+                }
+            }
             let next = self.work();
             let publish = tokio::time::Instant::now() + PUBLISH_INTERVAL;
             let next = next.map_or(publish, |next| next.min(publish));
@@ -222,7 +231,8 @@ impl Keeper {
         {
             tracing::error!("the clock is left with the frequency of a slew: {error}");
         }
-        self.store(&mut state);
+        drop(state);
+        self.store();
     }
 
     /// What is known now.
@@ -239,11 +249,6 @@ impl Keeper {
         let mut state = self.lock();
         let actions = state.controller.handle_timer(self.timebase.now());
         self.carry_out(&mut state, actions);
-        let now = tokio::time::Instant::now();
-        if now >= state.store_due {
-            state.store_due = now + STORE_INTERVAL;
-            self.store(&mut state);
-        }
         self.timebase.instant(state.controller.next_timer())
     }
 
@@ -301,26 +306,31 @@ impl Keeper {
 
     /// The clock has just become right.
     fn note_right_time(&self, state: &mut State) {
-        if let Some(time) = &self.last_time {
-            if self.controls_system {
-                time.trust_the_system();
-            }
-            self.store(state);
+        if let Some(time) = self.last_time.as_ref().filter(|_| self.controls_system) {
+            time.trust_the_system();
         }
+        state.store_due = tokio::time::Instant::now();
     }
 
-    /// Writes what the next run begins with.
-    fn store(&self, state: &mut State) {
-        state.store_drift();
-        let synchronized = state
-            .controller
-            .snapshot(self.timebase.now())
-            .synchronization
-            .is_ok();
-        if let Some(time) = self.last_time.as_ref().filter(|_| synchronized) {
-            let (seconds, _) = state.clock.now().to_unix(BUILT_AFTER);
-            time.store(seconds);
+    fn is_store_due(&self) -> bool {
+        let mut state = self.lock();
+        let now = tokio::time::Instant::now();
+        let due = now >= state.store_due;
+        if due {
+            state.store_due = now + STORE_INTERVAL;
         }
+        due
+    }
+
+    /// Writes what the next run begins with; may take its time.
+    fn store(&self) {
+        let state = self.lock();
+        let snapshot = state.controller.snapshot(self.timebase.now());
+        let drift = state.controller.drift().map(|(frequency, _)| frequency);
+        let right_time = snapshot.synchronization.is_ok().then(|| state.clock.now());
+        drop(state);
+        let mut files = self.files.lock().unwrap_or_else(PoisonError::into_inner);
+        files.store(drift, right_time);
     }
 
     fn publish(&self, state: &State) {
@@ -349,13 +359,6 @@ impl State {
     fn announce(&mut self, quality: Quality) -> Result<(), KeeperError> {
         self.quality = quality;
         Ok(self.clock.announce(quality)?)
-    }
-
-    fn store_drift(&mut self) {
-        if let (Some(file), Some((frequency, _))) = (&mut self.drift_file, self.controller.drift())
-        {
-            file.store(frequency);
-        }
     }
 }
 

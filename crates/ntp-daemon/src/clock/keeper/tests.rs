@@ -283,3 +283,35 @@ async fn a_liar_among_three_is_found_out_and_not_used() {
     assert_eq!(lies[lies.len() - 3..], [false, true, false]);
     assert!(clock.steps().is_empty());
 }
+
+#[tokio::test(start_paused = true)]
+async fn the_time_is_noted_as_soon_as_it_is_right() {
+    let folder = tempfile::tempdir().unwrap();
+    let path = folder.path().join("time");
+    let config = SynchronizationConfig {
+        last_time_file: Some(path.clone()),
+        ..config()
+    };
+    let keeper = keeper(&config, &TestClock::default());
+    let running = tokio::spawn(Arc::clone(&keeper).run());
+    let slot = slot(&keeper, 1);
+    tokio::time::sleep(Duration::from_secs(60)).await;
+    assert!(!path.exists(), "nothing is known yet");
+    start(&keeper, &slot, 0.0).await;
+    let written = async {
+        while !path.exists() {
+            tokio::time::sleep(Duration::from_millis(100)).await;
+        }
+    };
+    tokio::time::timeout(Duration::from_secs(600), written)
+        .await
+        .unwrap();
+    let written: u64 = std::fs::read_to_string(&path)
+        .unwrap()
+        .trim()
+        .parse()
+        .unwrap();
+    let now = std::time::UNIX_EPOCH.elapsed().unwrap().as_secs();
+    assert!(now.abs_diff(written) < 60, "{written}");
+    running.abort();
+}
