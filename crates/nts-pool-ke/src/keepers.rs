@@ -6,7 +6,7 @@ use std::fmt;
 use std::sync::Arc;
 
 use tokio::sync::watch;
-use tokio::task::{AbortHandle, JoinSet};
+use tokio::task::JoinSet;
 
 use crate::fleet::SourceKey;
 use crate::metrics::Metrics;
@@ -17,13 +17,9 @@ use crate::upstream::keeper;
 /// See the module. All end when it is dropped.
 pub(crate) struct Keepers {
     tasks: JoinSet<()>,
-    by_source: HashMap<SourceKey, Keeper>,
+    /// Who is told what is configured; who is told nothing any more ends by himself.
+    by_source: HashMap<SourceKey, watch::Sender<Arc<Source>>>,
     metrics: Arc<Metrics>,
-}
-
-struct Keeper {
-    source: watch::Sender<Arc<Source>>,
-    task: AbortHandle,
 }
 
 impl Keepers {
@@ -44,27 +40,24 @@ impl Keepers {
                 Some(keeper) => keeper,
                 None => self.spawn(Arc::clone(source)),
             };
-            let before = keeper.source.borrow().clone();
+            let before = keeper.borrow().clone();
             if !Arc::ptr_eq(&before, source) {
-                keeper.source.send_replace(Arc::clone(source));
+                keeper.send_replace(Arc::clone(source));
                 before.part_from(source);
             }
             self.by_source.insert(source.key(), keeper);
         }
         for keeper in former.into_values() {
-            keeper.task.abort();
-            keeper.source.borrow().leave();
+            keeper.borrow().leave();
         }
         while self.tasks.try_join_next().is_some() {}
     }
 
-    fn spawn(&mut self, source: Arc<Source>) -> Keeper {
+    fn spawn(&mut self, source: Arc<Source>) -> watch::Sender<Arc<Source>> {
         let (source, present) = watch::channel(source);
         let keeping = keeper::keep(present, Arc::clone(&self.metrics));
-        Keeper {
-            source,
-            task: self.tasks.spawn(keeping),
-        }
+        self.tasks.spawn(keeping);
+        source
     }
 }
 

@@ -6,6 +6,7 @@
 
 use std::net::{SocketAddr, TcpListener};
 use std::os::fd::OwnedFd;
+use std::os::unix::net::UnixDatagram;
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, ExitStatus, Stdio};
 
@@ -13,11 +14,15 @@ use nix::sys::signal::{Signal, kill};
 use nix::unistd::Pid;
 use nts_pool_ke::program;
 use nts_service::exit::ExitCode;
+use tempfile::TempDir;
 
 use crate::deadline::eventually;
 
 /// The variable that tells the child its configuration.
 const CONFIG: &str = "TESTKIT_POOL_PROGRAM";
+
+/// The name of the socket to which the program says how it is.
+const NOTIFY: &str = "notify";
 
 /// Runs the program if this is a child; false if it is none.
 pub fn run_if_managed() -> bool {
@@ -33,6 +38,9 @@ pub struct Manager {
     socket: TcpListener,
     config: PathBuf,
     arguments: Vec<String>,
+    /// Where the program says how it is (sd_notify(3)).
+    notify: UnixDatagram,
+    directory: TempDir,
 }
 
 impl Manager {
@@ -42,10 +50,15 @@ impl Manager {
     /// # Panics
     /// If there is no socket.
     pub fn new(config: PathBuf, arguments: &[&str]) -> Self {
+        let directory = tempfile::tempdir().expect("a directory");
+        let notify = UnixDatagram::bind(directory.path().join(NOTIFY)).expect("a socket");
+        notify.set_nonblocking(true).expect("a socket");
         Self {
             socket: TcpListener::bind("127.0.0.1:0").expect("a socket"),
             config,
             arguments: arguments.iter().map(|it| (*it).to_owned()).collect(),
+            notify,
+            directory,
         }
     }
 
@@ -55,6 +68,16 @@ impl Manager {
     /// Never.
     pub fn address(&self) -> SocketAddr {
         self.socket.local_addr().expect("an address")
+    }
+
+    /// What the program says next.
+    pub async fn told(&self) -> String {
+        let mut buffer = [0; 512];
+        let receive = || {
+            let length = self.notify.recv(&mut buffer).ok()?;
+            Some(String::from_utf8_lossy(&buffer[..length]).into_owned())
+        };
+        eventually("a word of the program", receive).await
     }
 
     /// The program, with the socket as descriptor 3 (sd_listen_fds(3)).
@@ -69,6 +92,7 @@ impl Manager {
             .arg(std::env::current_exe().expect("a path"))
             .args(&self.arguments)
             .env(CONFIG, &self.config)
+            .env("NOTIFY_SOCKET", self.directory.path().join(NOTIFY))
             .stdin(Stdio::from(socket))
             .stdout(Stdio::null())
             .spawn()

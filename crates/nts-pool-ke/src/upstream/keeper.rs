@@ -32,8 +32,9 @@ const NAMES_RETRY: Duration = Duration::from_secs(3600);
 const DIALECT_MEMORY: Duration = Duration::from_secs(24 * 3600);
 
 /// Looks after a source for ever: checks it whenever its board says that a check is wanted. `present`
-/// is the source as it is configured now, and always has the same board. Dropping the future ends it.
-pub(crate) async fn keep(present: watch::Receiver<Arc<Source>>, metrics: Arc<Metrics>) {
+/// is the source as it is configured now, and always has the same board. When nobody can send that any
+/// more, the source is not wanted any more: the check that somebody waits for is still made.
+pub(crate) async fn keep(mut present: watch::Receiver<Arc<Source>>, metrics: Arc<Metrics>) {
     let source = Arc::clone(&present.borrow());
     let board = Arc::clone(&source.board);
     let mut keeper = Keeper {
@@ -46,7 +47,11 @@ pub(crate) async fn keep(present: watch::Receiver<Arc<Source>>, metrics: Arc<Met
     };
     let mut not_before = Instant::now();
     loop {
-        board.check_wanted().await;
+        tokio::select! {
+            biased;
+            () = board.check_wanted() => {}
+            () = dismissal(&mut present) => return board.leave(),
+        }
         sleep_until(not_before).await;
         let source = Arc::clone(&present.borrow());
         keeper.look_after(source);
@@ -55,6 +60,10 @@ pub(crate) async fn keep(present: watch::Receiver<Arc<Source>>, metrics: Arc<Met
             not_before = Instant::now() + REPEAT_AFTER;
         }
     }
+}
+
+async fn dismissal(present: &mut watch::Receiver<Arc<Source>>) {
+    while present.changed().await.is_ok() {}
 }
 
 struct Keeper {

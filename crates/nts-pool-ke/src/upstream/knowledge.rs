@@ -46,6 +46,8 @@ struct Status {
     checking: bool,
     /// How many checks have ended.
     checks: u64,
+    /// Whether there will be no more: the source is not wanted any more.
+    left: bool,
 }
 
 /// The place where the keeper writes and users read.
@@ -87,7 +89,8 @@ impl Board {
         if !checking {
             self.want_check();
         }
-        let ended = status.wait_for(|status| status.checks != checks).await;
+        let over = |status: &Status| status.checks != checks || status.left;
+        let ended = status.wait_for(over).await;
         // The sender lives in `self`.
         let status = ended.map_err(|_| UpstreamError::CheckFailed(Class::Local))?;
         usable(&status, Instant::now()).ok_or(UpstreamError::CheckFailed(
@@ -99,6 +102,11 @@ impl Board {
     pub(crate) fn is_unready(&self, now: Instant) -> bool {
         let status = self.status.borrow();
         status.failed.is_some() && usable(&status, now).is_none()
+    }
+
+    /// Nobody checks the source any more, so that it is of no use to wait.
+    pub(super) fn leave(&self) {
+        self.status.send_modify(|status| status.left = true);
     }
 
     /// A check begins: the one that was wanted.

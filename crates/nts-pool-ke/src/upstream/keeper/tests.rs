@@ -245,6 +245,29 @@ async fn a_source_that_waits_for_its_first_check_is_checked_when_a_user_comes() 
 }
 
 #[tokio::test]
+async fn nobody_waits_in_vain_for_a_source_that_is_not_wanted_any_more() {
+    let authority = Authority::new();
+    let identity = authority.identity("127.0.0.1");
+    let source = TestSource::start(&identity, Script::default()).await;
+    for somebody_waits in [true, false] {
+        let means = means(&authority, UpstreamConfig::default());
+        let sources = untended(vec![source.config()], &means);
+        let kept = Arc::clone(&sources.all()[0]);
+        let all = Arc::new(crate::sources::Present::new(sources));
+        let metrics = Arc::new(Metrics::new(&Default::default(), all));
+        let (present, keeping) = watch::channel(Arc::clone(&kept));
+        let keeper = tokio::spawn(keep(keeping, metrics));
+        if somebody_waits {
+            kept.board.want_check();
+        }
+        drop(present);
+        timeout(CHECK_LIMIT * 2, keeper).await.unwrap().unwrap();
+        let learnt = timeout(CHECK_LIMIT, kept.board.learn()).await.unwrap();
+        assert_eq!(learnt.is_ok(), somebody_waits);
+    }
+}
+
+#[tokio::test]
 async fn all_sources_together_keep_no_more_idle_connections_than_files_allow() {
     let authority = Authority::new();
     let identity = authority.identity("127.0.0.1");
