@@ -77,6 +77,23 @@ async fn retry_same_source_only() {
     assert_eq!(ok, repeated);
 }
 
+/// Row 10 holds for kept connections alone: a fresh one that ends without an answer is no accident.
+#[tokio::test(flavor = "multi_thread")]
+async fn a_fresh_connection_that_dies_is_not_retried() {
+    let lab = Lab::new();
+    let script = Script {
+        info: Answer::without(8),
+        fixed_key: Answer::Cut,
+        ..Script::default()
+    };
+    let source = lab.faulty_source(loopback(2), script).await;
+    let pool = lab.pool(vec![source.entry()]);
+    for users in 1..=3 {
+        assert_refused(&answer(&lab, &pool).await, ERROR_2, "cut off");
+        assert_eq!(source.seen().keys().len(), users, "asked again");
+    }
+}
+
 /// Row 11. If the source is gone by then, that is all: nobody else gets the keys.
 #[tokio::test(flavor = "multi_thread")]
 async fn retry_ends_with_a_dead_source() {
