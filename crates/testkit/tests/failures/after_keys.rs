@@ -87,9 +87,11 @@ async fn slow_post_key_error_not_eof() {
             served += 1;
         }
     }
-    assert_eq!(failed, 3);
     assert_eq!(pool.requests(address, "exchange", "reach"), 3);
-    assert_eq!(world.bad.seen().keys().len(), 3);
+    // Whom this machine itself held up is nothing to blame a source for.
+    let unfair = pool.requests(address, "exchange", "local");
+    assert_eq!(failed, 3 + unfair);
+    assert_eq!(world.bad.seen().keys().len() as u64, failed);
 }
 
 /// Row 6.

@@ -1,10 +1,12 @@
 //! Connections that a source keeps, or does not.
 
-use testkit::faulty_source::{Answer, Connect, Kind, Script, Seen};
-use testkit::lab::loopback;
+use testkit::faulty_source::{Answer, Connect, Gate, Kind, Script, Seen};
+use testkit::lab::{POOL_NAME, loopback};
+use testkit::user::plain_request;
 use testkit::{FaultySource, Lab};
+use tokio::task::JoinSet;
 
-use crate::support::{ERROR_2, answer, assert_refused, exchange};
+use crate::support::{ERROR_2, SHORT, answer, assert_refused, exchange};
 
 /// Keys of users are cut off without an answer on every connection but a fresh one.
 fn cut_if_reused() -> Script {
@@ -91,6 +93,58 @@ async fn a_fresh_connection_that_dies_is_not_retried() {
     for users in 1..=3 {
         assert_refused(&answer(&lab, &pool).await, ERROR_2, "cut off");
         assert_eq!(source.seen().keys().len(), users, "asked again");
+    }
+}
+
+/// When one kept connection turns out to be dead in silence, the others of the same source are not
+/// tried with the keys of more users.
+#[tokio::test(flavor = "multi_thread")]
+async fn one_dead_connection_is_enough() {
+    const USERS: usize = 4;
+    let lab = Lab::new();
+    let (first, second) = (Gate::new(), Gate::new());
+    let script = Script::on_fixed_key(Answer::Held(first.clone()));
+    let source = lab.faulty_source(loopback(2), script).await;
+    let pool = lab.pool_with(vec![source.entry()], |config| {
+        config.key_exchange_timeout = SHORT * 2;
+        config.upstream.idle_per_source = USERS;
+    });
+    let come = || {
+        let mut users = JoinSet::new();
+        for _ in 0..USERS {
+            let (user, address) = (lab.user(), pool.address);
+            users.spawn(async move {
+                let request = plain_request();
+                user.key_exchange(address, POOL_NAME, &request).await
+            });
+        }
+        users
+    };
+    let users = come();
+    let all_have_sent = |seen: &Seen, more| seen.count(Kind::FixedKey) == USERS + more;
+    source
+        .wait_for("all users", |seen| all_have_sent(seen, 0))
+        .await;
+    first.open();
+    for user in users.join_all().await {
+        user.expect("cookies");
+    }
+    let old = source.seen().connections;
+    let gate = second.clone();
+    source.follow(Script::on_fixed_key(Answer::decided(
+        move |seen| match seen.requests.last() {
+            Some(asked) if asked.connection < old => Answer::Silence,
+            _ => Answer::Held(gate.clone()),
+        },
+    )));
+    assert_refused(&answer(&lab, &pool).await, ERROR_2, "a dead connection");
+    let users = come();
+    source
+        .wait_for("all users again", |seen| all_have_sent(seen, 1 + USERS))
+        .await;
+    second.open();
+    for user in users.join_all().await {
+        user.expect("cookies over new connections");
     }
 }
 
