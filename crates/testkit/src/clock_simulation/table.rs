@@ -41,32 +41,21 @@ impl Case {
         }
     }
 
+    fn allowing_steps(mut self, steps: usize) -> Self {
+        self.bounds.steps = steps;
+        self
+    }
+
     /// All cases of the table.
     pub fn all() -> Vec<Self> {
-        let jittery = Self::new(Scenario::jittery(), 0.1, 0.5, f64::INFINITY);
-        let jittery = Self {
-            bounds: Bounds {
-                steps: 10,
-                ..jittery.bounds
-            },
-            ..jittery
-        };
-        // One in a thousand starts with a frequency that is far off, and is stepped once more.
-        let wan_one = Self::new(Scenario::wan_one(), 150e-6, 2e-3, 60.0);
-        let wan_one = Self {
-            bounds: Bounds {
-                steps: 2,
-                ..wan_one.bounds
-            },
-            ..wan_one
-        };
         vec![
             Self::new(Scenario::lan(), 20e-6, 400e-6, 10.0),
             Self::new(Scenario::lan_four(), 12e-6, 300e-6, 10.0),
             Self::new(Scenario::wan_four(), 80e-6, 1e-3, 35.0),
             Self::new(Scenario::restless(), 120e-6, 2e-3, 10.0),
-            jittery,
-            wan_one,
+            Self::new(Scenario::jittery(), 0.1, 0.5, f64::INFINITY).allowing_steps(10),
+            // One in a thousand starts with a frequency that is far off.
+            Self::new(Scenario::wan_one(), 150e-6, 2e-3, 60.0).allowing_steps(2),
             Self::new(
                 Scenario::lan()
                     .with_jitter(Jitter::HalfNormal(0.1e-3))
