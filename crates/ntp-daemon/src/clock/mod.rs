@@ -1,9 +1,9 @@
 //! The clock that the daemon keeps: how it is read, what can be done to it, and who does that.
 //!
 //! Stamps, of the kernel too, are always of the system's real-time clock. A [`ClockMap`] says what
-//! the daemon's clock shows at such a moment: the same ([`KernelClock`]), or, where the daemon must
+//! the daemon's clock shows at such a moment: the same (`KernelClock`), or, where the daemon must
 //! leave the system's clock alone, that clock put right by an offset and a frequency
-//! ([`HeldClock`]). The [`Keeper`] is the only one who moves either.
+//! (`HeldClock`). The [`Keeper`] is the only one who moves either.
 //!
 //! What never happens here: the mathematics of time (`ntp-sync`), or a packet.
 
