@@ -12,7 +12,6 @@ mod supply;
 use std::net::SocketAddr;
 use std::time::Duration;
 
-use nts_proto::association::Measurement;
 use nts_proto::ntp::header::KissCode;
 
 use self::client::{Client, Heard, Query, Sent};
@@ -41,13 +40,12 @@ pub async fn check_time(report: &mut Report<'_>, addresses: &[SocketAddr], keys:
     };
     let mut supply = Supply::new(keys);
     let asked = ask(*first, || supply.content_client(), Sent::AsItIs, &PATIENCES).await;
-    let Some((measurement, length)) = time(report, *first, asked).await else {
+    let Some(length) = time(report, *first, asked).await else {
         for id in [REFRESH, TAMPERED] {
-            report.add(Step::skipped(id, "no time without it"));
+            report.add(Step::skipped(id, "not without an authenticated answer"));
         }
         return;
     };
-    report.add(explain::good(NTP, *first, &measurement, length));
     if let Some(mut client) = refresh(report, *first, &mut supply, length).await {
         tamper(report, *first, &mut client).await;
     } else {
@@ -90,33 +88,42 @@ async fn ask(
     Ok(asked)
 }
 
-/// The measurement and the length of the request, or a failed step.
+/// Says what came of the first question. Gives the length of the request if there was an
+/// authenticated answer, be it without a time.
 async fn time(
     report: &mut Report<'_>,
     address: SocketAddr,
     asked: std::io::Result<Option<Asked>>,
-) -> Option<(Measurement, usize)> {
-    match asked {
-        Err(error) => report.add(explain::unsent(NTP, address, &error)),
-        Ok(None) => report.add(Step::failed(
-            NTP,
-            "no request can be made with these keys and cookies",
-            "the server's cookies are of no use to any client: have its software corrected",
-        )),
-        Ok(Some(Asked { last, lost, .. })) => match last.heard {
-            Heard::Time(measurement) => {
-                if lost > 0 {
-                    let text = format!("{lost} of {} requests got no answer", lost + 1);
-                    let advice = "one lost packet is nothing; if it is so each time, look for an \
-                                  overloaded line or a rate limit";
-                    report.add(Step::warning("ntp-loss", text, advice));
-                }
-                return Some((measurement, last.length));
-            }
-            heard => report.add(explain::failure(NTP, address, heard, last.length).await),
-        },
+) -> Option<usize> {
+    let Asked { last, lost, .. } = match asked {
+        Ok(Some(asked)) => asked,
+        Ok(None) => {
+            report.add(Step::failed(
+                NTP,
+                "no request can be made with these keys and cookies",
+                "the server's cookies are of no use to any client: have its software corrected",
+            ));
+            return None;
+        }
+        Err(error) => {
+            report.add(explain::unsent(NTP, address, &error));
+            return None;
+        }
+    };
+    let answered = matches!(last.heard, Heard::Time(_) | Heard::NoTime(_));
+    if answered && lost > 0 {
+        report.add(Step::warning(
+            "ntp-loss",
+            format!("{lost} of {} requests got no answer", lost + 1),
+            "one lost packet is nothing; if it is so each time, look for an overloaded line or a \
+             rate limit",
+        ));
     }
-    None
+    report.add(match last.heard {
+        Heard::Time(measurement) => explain::good(NTP, address, &measurement, last.length),
+        heard => explain::failure(NTP, address, heard, last.length).await,
+    });
+    answered.then_some(last.length)
 }
 
 /// Has the store of cookies refilled with one request; gives a client with new cookies.
