@@ -2,7 +2,7 @@
 
 use std::sync::{Mutex, MutexGuard, PoisonError};
 
-use nts_service::diagnosis::printable;
+use nts_service::printable::printable;
 use tokio::time::Instant;
 
 /// So many exchanges are remembered one by one.

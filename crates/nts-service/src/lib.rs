@@ -16,6 +16,7 @@ pub mod ke_stream;
 pub mod listener;
 pub mod look_up;
 pub mod notify;
+pub mod printable;
 pub mod proxy_protocol;
 pub mod quick_ack;
 pub mod runtime;

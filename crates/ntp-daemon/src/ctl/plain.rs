@@ -1,8 +1,9 @@
 //! The status as a page that a person reads at a glance.
 
+use nts_service::printable::printable;
 use nts_service::table;
 
-use super::units::{harmless, short, signed, span};
+use super::units::{short, signed, span};
 use crate::observe::state::{
     ClockState, ConfiguredSourceState, CookieKeysState, KeServerState, LeapIndicator,
     ObservableState, ServerState, SourceCondition, SourceMode, SourceState, SystemState,
@@ -55,7 +56,7 @@ fn head(state: &ObservableState) -> String {
         lines.push(("error", format!("at most {bound} ({parts})")));
         lines.push(("leap", leap(system.leap_indicator).to_owned()));
     }
-    let (version, uptime) = (harmless(&program.version), span(program.uptime_seconds));
+    let (version, uptime) = (printable(&program.version), span(program.uptime_seconds));
     lines.push((
         "daemon",
         format!("ntp-daemon {version}, running for {uptime}"),
@@ -94,7 +95,7 @@ fn synchronization(state: &ObservableState) -> String {
         );
     }
     let reason = clock.reason.as_deref().unwrap_or("the reason is not known");
-    let mut line = format!("NOT SYNCHRONISED: {}", harmless(reason));
+    let mut line = format!("NOT SYNCHRONISED: {}", printable(reason));
     if !matches!(system.leap_indicator, LeapIndicator::Unsynchronized) {
         line += &format!("; served as stratum {} all the same", system.stratum);
     }
@@ -179,7 +180,7 @@ fn source(source: &SourceState) -> Vec<String> {
         _ => NONE.into(),
     };
     vec![
-        harmless(&source.name),
+        printable(&source.name),
         mode(source.mode).into(),
         server(source),
         nts.into(),
@@ -201,7 +202,7 @@ fn server(source: &SourceState) -> String {
     if address.contains(name.as_str()) || source.name.starts_with(name.as_str()) {
         address
     } else {
-        format!("{} {address}", harmless(name))
+        format!("{} {address}", printable(name))
     }
 }
 
@@ -225,7 +226,7 @@ fn condition(source: &SourceState) -> String {
         None => state.into(),
     };
     match &source.last_error {
-        Some(error) => format!("{state}: {}", harmless(error)),
+        Some(error) => format!("{state}: {}", printable(error)),
         None => state,
     }
 }
@@ -237,14 +238,14 @@ fn missing_source(configured: &ConfiguredSourceState) -> Vec<String> {
         wanted => format!("{} of {wanted} held", configured.held),
     };
     let why = match &configured.last_error {
-        Some(error) => format!("{missing}: {}", harmless(error)),
+        Some(error) => format!("{missing}: {}", printable(error)),
         None => missing,
     };
     let state = match configured.next_try_seconds {
         Some(wait) => format!("{why}; next try in {}", span(wait.ceil())),
         None => why,
     };
-    let mut row = vec![harmless(&configured.name), mode(configured.mode).into()];
+    let mut row = vec![printable(&configured.name), mode(configured.mode).into()];
     row.resize(10, NONE.into());
     row.push(state);
     row

@@ -15,7 +15,7 @@ Synchronised, stratum 2, by 1 source: a.test 192.0.2.1:123
 Sources
   SOURCE          MODE      SERVER                NTS            REACH  POLL  OFFSET ± ERROR      DELAY   JITTER   COOKIES  STATE
   pool.test:4460  nts-pool  a.test 192.0.2.1:123  authenticated  377    16 s  +12.3 µs ± 80.1 µs  160 µs  3.00 µs  8/8      best, stratum 1
-  ntp.test:123    server    192.0.2.9:123         no             000    16 s  –                   –       –        –        no answer yet: cannot send:  [31mno route
+  ntp.test:123    server    192.0.2.9:123         no             000    16 s  –                   –       –        –        no answer yet: cannot send: \\u{1b}[31mno route
   pool.test:4460  nts-pool  –                     –              –      –     –                   –       –        –        1 of 2 held: the pool named a.test again, so it seems to have no other now; next try in 9 s
 
 Servers

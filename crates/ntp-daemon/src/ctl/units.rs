@@ -47,19 +47,6 @@ pub(super) fn span(seconds: f64) -> String {
     }
 }
 
-/// Text from elsewhere without anything that could steer a terminal.
-pub(super) fn harmless(text: &str) -> String {
-    text.chars()
-        .map(|character| {
-            if character.is_control() {
-                ' '
-            } else {
-                character
-            }
-        })
-        .collect()
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -94,10 +81,5 @@ mod tests {
         ] {
             assert_eq!(span(seconds), text);
         }
-    }
-
-    #[test]
-    fn control_characters_do_not_reach_the_terminal() {
-        assert_eq!(harmless("a\x1b[2Jb\n"), "a [2Jb ");
     }
 }

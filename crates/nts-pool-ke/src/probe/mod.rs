@@ -27,8 +27,8 @@ use clap::Args;
 use nts_proto::ke::token::AuthenticationToken;
 use nts_service::config::{Address, Located, Place, Problems};
 use nts_service::diagnosis::{
-    self, Keys, Peer, Purpose, Reached, Report, check_cookies, check_others, check_time, connect,
-    find_time_server, look_up, shake_hands, show,
+    self, Approached, Keys, Peer, Purpose, Report, approach, check_cookies, check_time,
+    find_time_server, show,
 };
 use nts_service::exit::ExitCode;
 use nts_service::tls::{Identity, TrustAnchors, TrustMode};
@@ -90,21 +90,15 @@ async fn look(report: &mut Report<'_>, source: &Address, means: &Means) -> Optio
         identity,
         trust,
     } = means;
-    let (host, identity) = (source.host(), identity.as_ref());
-    let addresses = look_up(report, host, source.port_or(DEFAULT_PORT)).await?;
-    let Reached {
-        stream,
-        address,
-        others,
-    } = connect(report, &addresses).await?;
-    let peer = Peer::new(host, address, trust, identity);
-    let session = shake_hands(report, stream, &peer, trust, identity).await?;
-    check_others(report, &others, &peer).await;
+    let identity = identity.as_ref();
+    let approached = approach(report, source, DEFAULT_PORT, trust, identity).await?;
+    let Approached { peer, session } = approached;
+    let address = peer.address();
     let asker = Asker::new(&peer, token.as_ref(), identity.is_some());
     let admitted = authorization::check(report, &asker, session).await?;
     support::check(report, &asker, &admitted).await;
     if asker.has_credentials() {
-        let stranger = Peer::new(host, address, trust, None);
+        let stranger = Peer::new(source.host(), address, trust, None);
         strangers::check(report, &stranger).await;
     }
     let obtained = fixed_keys::check(report, &asker, admitted).await?;

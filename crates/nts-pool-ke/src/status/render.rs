@@ -1,6 +1,6 @@
 //! The document as a table for people.
 
-use nts_service::diagnosis::printable;
+use nts_service::printable::printable;
 use nts_service::table;
 
 use super::document::{Document, ErrorStatus, SourceStatus};

@@ -44,60 +44,80 @@ pub fn run(
     problems: &mut dyn Write,
     diagnose: impl AsyncFnOnce(&mut Report<'_>),
 ) -> ExitCode {
-    let Purpose {
-        target,
-        role,
-        good,
-        bad,
-    } = purpose;
-    let mut printed = Ok(());
-    let (steps, failed, warnings) = {
-        let mut print = |text: &str| {
-            if printed.is_ok() {
-                // Somebody waits for each line.
-                printed = out.write_all(text.as_bytes()).and_then(|()| out.flush());
-            }
-        };
+    let mut printer = Printer {
+        out,
+        outcome: Ok(()),
+    };
+    if !json {
+        let Purpose { target, role, .. } = purpose;
+        printer.print(&format!("Looking at {target} {role}\n\n"));
+    }
+    let mut report = Report::new(|step| {
         if !json {
-            print(&format!("Looking at {target} {role}\n\n"));
+            printer.print(&lines(step));
         }
-        let mut report = Report::new(|step| {
-            if !json {
-                print(&lines(step));
-            }
-        });
-        if let Err(error) = runtime::run(diagnose(&mut report)) {
-            let _ = writeln!(problems, "error: cannot start: {error}");
-            return ExitCode::Software;
-        }
-        let failed = report.count(Verdict::Failed);
-        let warnings = report.count(Verdict::Warning);
-        (report.steps().to_vec(), failed, warnings)
-    };
-    let end = if json {
-        let document = Document {
-            target,
-            ok: failed == 0,
-            steps: &steps,
-        };
-        serde_json::to_string_pretty(&document)
-            .map_or_else(|error| error.to_string(), |it| it + "\n")
-    } else {
-        let verdict = if failed == 0 { good } else { bad };
-        format!("\n{target} {verdict}{}.\n", tally(failed, warnings))
-    };
-    let printed = printed
-        .and_then(|()| out.write_all(end.as_bytes()))
-        .and_then(|()| out.flush());
-    match printed {
+    });
+    let ran = runtime::run(diagnose(&mut report));
+    let steps = report.into_steps();
+    if let Err(error) = ran {
+        let _ = writeln!(problems, "error: cannot start: {error}");
+        return ExitCode::Software;
+    }
+    printer.print(&match json {
+        true => document(purpose, &steps),
+        false => conclusion(purpose, &steps),
+    });
+    match printer.outcome {
         Err(error) if error.kind() != io::ErrorKind::BrokenPipe => {
             let _ = writeln!(problems, "error: cannot print the report: {error}");
             ExitCode::Failure
         }
         // The reader has seen enough, as `| head` does.
-        _ if failed == 0 => ExitCode::Success,
+        _ if count(&steps, Verdict::Failed) == 0 => ExitCode::Success,
         _ => ExitCode::Failure,
     }
+}
+
+/// Prints until that fails.
+struct Printer<'o> {
+    out: &'o mut dyn Write,
+    outcome: io::Result<()>,
+}
+
+impl Printer<'_> {
+    /// Somebody waits for each line.
+    fn print(&mut self, text: &str) {
+        if self.outcome.is_ok() {
+            let printed = self.out.write_all(text.as_bytes());
+            self.outcome = printed.and_then(|()| self.out.flush());
+        }
+    }
+}
+
+/// How many steps ended like this.
+fn count(steps: &[Step], verdict: Verdict) -> usize {
+    steps.iter().filter(|it| it.verdict() == verdict).count()
+}
+
+fn document(purpose: &Purpose, steps: &[Step]) -> String {
+    let document = Document {
+        target: &purpose.target,
+        ok: count(steps, Verdict::Failed) == 0,
+        steps,
+    };
+    let text = serde_json::to_string_pretty(&document);
+    text.map_or_else(|error| error.to_string(), |text| text + "\n")
+}
+
+/// The last line.
+fn conclusion(purpose: &Purpose, steps: &[Step]) -> String {
+    let Purpose {
+        target, good, bad, ..
+    } = purpose;
+    let failed = count(steps, Verdict::Failed);
+    let warnings = count(steps, Verdict::Warning);
+    let verdict = if failed == 0 { good } else { bad };
+    format!("\n{target} {verdict}{}.\n", tally(failed, warnings))
 }
 
 fn tally(failed: usize, warnings: usize) -> String {

@@ -70,7 +70,7 @@ impl Peer {
 }
 
 /// Shakes hands and looks at the certificate; `None` after a step has failed.
-pub async fn shake_hands(
+pub(super) async fn shake_hands(
     report: &mut Report<'_>,
     stream: QuickAckStream,
     peer: &Peer,

@@ -7,16 +7,17 @@
 //!
 //! | file | job |
 //! | --- | --- |
-//! | `arguments`, `report`, `printable`, `command` | what is looked at, steps, how they are printed, the exit code |
-//! | `reach`, `handshake`, `certificate` | the way to a TLS session |
+//! | `arguments`, `report`, `command` | what is looked at, steps, how they are printed, the exit code |
+//! | `approach`, `reach`, `handshake`, `certificate` | the way to a TLS session |
 //! | `exchange`, `cookies` | what a user asks for, and what it gets |
 //! | `ntp` | queries with and without NTS |
 //! | `clock` | whether it is rather this machine's clock that is wrong |
 //!
 //! What never happens here: protocol rules (they are in `nts-proto`), steering a clock, and
 //! printing a key, a cookie or a token. Whatever came over the network is printed through
-//! `printable`.
+//! [`printable`](crate::printable).
 
+mod approach;
 mod arguments;
 mod certificate;
 mod clock;
@@ -25,19 +26,18 @@ mod cookies;
 mod exchange;
 mod handshake;
 mod ntp;
-mod printable;
 mod reach;
 mod report;
 mod time_server;
 
+pub use approach::{Approached, approach};
 pub use arguments::{show, target, trust};
 pub use command::{Purpose, run};
 pub use cookies::check_cookies;
 pub use exchange::{Exchanged, exchange_keys};
-pub use handshake::{Peer, Session, check_others, explain_read, shake_hands};
+pub use handshake::{Peer, Session, check_others, explain_read};
 pub use ntp::{Keys, check_time};
-pub use printable::printable;
-pub use reach::{Reached, connect, look_up};
+pub use reach::{Reached, connect};
 pub use report::{Report, Step, Verdict};
 pub use time_server::find_time_server;
 

@@ -18,7 +18,11 @@ use crate::quick_ack::QuickAckStream;
 const MOST_ADDRESSES: usize = 8;
 
 /// Looks up `host`; step `name`. `None` if that failed.
-pub async fn look_up(report: &mut Report<'_>, host: &Host, port: u16) -> Option<Vec<SocketAddr>> {
+pub(super) async fn look_up(
+    report: &mut Report<'_>,
+    host: &Host,
+    port: u16,
+) -> Option<Vec<SocketAddr>> {
     const ID: &str = "name";
     if let Some(ip) = host.ip() {
         report.add(Step::ok(

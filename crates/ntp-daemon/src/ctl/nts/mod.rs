@@ -9,8 +9,8 @@ use std::path::PathBuf;
 use clap::Args;
 use nts_service::config::Address;
 use nts_service::diagnosis::{
-    self, Keys, Peer, Purpose, Reached, Report, check_cookies, check_others, check_time, connect,
-    exchange_keys, find_time_server, look_up, shake_hands,
+    self, Approached, Keys, Purpose, Report, approach, check_cookies, check_time, exchange_keys,
+    find_time_server,
 };
 use nts_service::exit::ExitCode;
 use nts_service::tls::{TrustAnchors, TrustMode};
@@ -55,20 +55,11 @@ pub(super) fn nts(
 
 /// All steps, one after the other; `None` where one failed and nothing can follow.
 async fn look(report: &mut Report<'_>, server: &Address, trust: &TrustAnchors) -> Option<()> {
-    let host = server.host();
-    let addresses = look_up(report, host, server.port_or(KE_PORT)).await?;
-    let Reached {
-        stream,
-        address,
-        others,
-    } = connect(report, &addresses).await?;
-    let peer = Peer::new(host, address, trust, None);
-    let session = shake_hands(report, stream, &peer, trust, None).await?;
-    check_others(report, &others, &peer).await;
+    let Approached { peer, session } = approach(report, server, KE_PORT, trust, None).await?;
     let exchanged = exchange_keys(report, "key-exchange", session).await?;
     check_cookies(report, &exchanged.cookies);
     let server = exchanged.server.as_ref();
-    let addresses = find_time_server(report, server, exchanged.port, address.ip()).await?;
+    let addresses = find_time_server(report, server, exchanged.port, peer.address().ip()).await?;
     let keys = Keys {
         algorithm: exchanged.algorithm,
         keys: &exchanged.keys,

@@ -1,4 +1,4 @@
-//! Text from the network as it may be shown on a terminal.
+//! Text from elsewhere as it may be shown on a terminal.
 
 /// No text is longer, in characters: what a server says about itself has no other bound.
 const LONGEST: usize = 1200;
