@@ -92,6 +92,24 @@ impl BeforeKeys {
         Some(Attempt { pick, patience })
     }
 
+    /// Another source to get ready beside `first`, which takes long: one that can be asked at once,
+    /// and is as good and as near.
+    pub fn beside(
+        &mut self,
+        first: &Attempt,
+        at_once: &impl Live,
+        rng: &mut (impl CryptoRng + ?Sized),
+    ) -> Option<Attempt> {
+        let attempt = self.next(at_once, at_once, rng)?;
+        let (one, other) = (first.pick, attempt.pick);
+        if other.tier <= one.tier && other.level <= one.level {
+            return Some(attempt);
+        }
+        self.choice.readmit(other.source);
+        self.attempts_left += 1;
+        None
+    }
+
     fn readmit_slow(&mut self) -> bool {
         let slow = std::mem::take(&mut self.slow);
         for source in &slow {

@@ -124,7 +124,7 @@ impl<'a, E: ExportKeys> Exchange<PreKey<'a, E>> {
             report.failover_refused = true;
             return None;
         }
-        self.state.next(false)
+        self.state.next()
     }
 
     /// The source if it becomes ready, or another one that was begun with because this one took
@@ -136,7 +136,7 @@ impl<'a, E: ExportKeys> Exchange<PreKey<'a, E>> {
         if let Ok(outcome) = timeout(patience, preparing.as_mut()).await {
             return self.take(&first, outcome, report);
         }
-        let Some(second) = self.hedge() else {
+        let Some(second) = self.hedge(&first.attempt) else {
             let outcome = preparing.await;
             return self.take(&first, outcome, report);
         };
@@ -164,9 +164,9 @@ impl<'a, E: ExportKeys> Exchange<PreKey<'a, E>> {
     }
 
     /// Another source to get ready beside one that takes long, if that may be.
-    fn hedge(&mut self) -> Option<Tried> {
+    fn hedge(&mut self, first: &Attempt) -> Option<Tried> {
         let allowed = self.state.sources.effort().may_hedge(now());
-        allowed.then(|| self.state.next(true)).flatten()
+        allowed.then(|| self.state.beside(first)).flatten()
     }
 
     /// Takes note of how a source did.
@@ -260,16 +260,22 @@ impl<'a, E: ExportKeys> Exchange<PreKey<'a, E>> {
 }
 
 impl<E> PreKey<'_, E> {
-    /// The next source to try; `at_once` if only one that can be asked at once is of use.
-    fn next(&mut self, at_once: bool) -> Option<Tried> {
-        let view = |at_once| View {
-            sources: self.sources,
-            offer: &self.offer,
-            at_once,
-            now: Instant::now(),
-        };
-        let mut rng = rand::rng();
-        let attempt = self.rule.next(&view(true), &view(at_once), &mut rng)?;
+    /// The next source to try.
+    fn next(&mut self) -> Option<Tried> {
+        let at_once = view(self.sources, &self.offer, true);
+        let sooner_or_later = view(self.sources, &self.offer, false);
+        let attempt = self.rule.next(&at_once, &sooner_or_later, &mut rand::rng());
+        self.tried(attempt?)
+    }
+
+    /// Another source to get ready beside the one that is being tried.
+    fn beside(&mut self, first: &Attempt) -> Option<Tried> {
+        let at_once = view(self.sources, &self.offer, true);
+        let attempt = self.rule.beside(first, &at_once, &mut rand::rng());
+        self.tried(attempt?)
+    }
+
+    fn tried(&self, attempt: Attempt) -> Option<Tried> {
         let source = Arc::clone(self.sources.get(attempt.pick.source)?);
         Some(Tried { attempt, source })
     }
@@ -293,6 +299,16 @@ impl<E> PreKey<'_, E> {
                 ExchangeError::NothingInCommon(Refusal::NoCommonAlgorithm(protocol))
             }
         }
+    }
+}
+
+/// What the draw of a user's sources may ask of them.
+fn view<'a>(sources: &'a Sources, offer: &'a Offer, at_once: bool) -> View<'a> {
+    View {
+        sources,
+        offer,
+        at_once,
+        now: Instant::now(),
     }
 }
 

@@ -151,6 +151,28 @@ fn an_exchange_under_way_goes_on_when_panic_begins() {
 }
 
 #[test]
+fn only_a_source_that_is_as_good_is_got_ready_beside_another() {
+    let pool = Pool::new(2);
+    let mut rng = StdRng::seed_from_u64(1);
+    let mut exchange = pool.exchange(2);
+    let first = pool.next(&mut exchange).unwrap();
+    let beside = |first: &Attempt, exchange: &mut BeforeKeys, rng: &mut StdRng| {
+        exchange.beside(first, &View(&pool, true), rng)
+    };
+    let mut nearer = first;
+    nearer.pick.level = crate::selection::LevelKind::Country;
+    let mut better = first;
+    better.pick.tier = Tier::OtherOperator;
+    for first in [nearer, better] {
+        assert_eq!(beside(&first, &mut exchange, &mut rng), None);
+    }
+    // That was no attempt, and the other one is still there.
+    let second = beside(&first, &mut exchange, &mut rng).unwrap();
+    assert_ne!(second.pick.source, first.pick.source);
+    assert_eq!(beside(&first, &mut exchange, &mut rng), None);
+}
+
+#[test]
 fn patience_becomes_time() {
     let now = Instant::now();
     let budget = Budget::new(

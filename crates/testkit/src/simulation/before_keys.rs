@@ -67,13 +67,23 @@ impl World<'_> {
     }
 
     fn next_attempt(&mut self, exchange: &Exchange, rule: &mut BeforeKeys) -> Option<Attempt> {
-        let offer = &self.offers[usize::from(exchange.only_17)];
-        let live = |at_once| LiveFor {
+        let [at_once, sooner_or_later] = [true, false].map(|at_once| LiveFor {
             view: &self.view,
-            offer,
+            offer: &self.offers[usize::from(exchange.only_17)],
             at_once,
+        });
+        rule.next(&at_once, &sooner_or_later, &mut self.rng)
+    }
+
+    /// Another source to get ready beside the one that is being tried.
+    fn beside(&mut self, exchange: &Exchange, opening: &mut Opening) -> Option<Attempt> {
+        let first = opening.pending.first()?.attempt;
+        let at_once = LiveFor {
+            view: &self.view,
+            offer: &self.offers[usize::from(exchange.only_17)],
+            at_once: true,
         };
-        rule.next(&live(true), &live(false), &mut self.rng)
+        opening.rule.beside(&first, &at_once, &mut self.rng)
     }
 
     fn begin(&mut self, exchange: &Exchange, attempt: Attempt) -> Begun {
@@ -151,7 +161,7 @@ impl World<'_> {
     fn hedge(&mut self, exchange: Box<Exchange>, mut opening: Opening) {
         opening.may_hedge = false;
         let allowed = self.effort.may_hedge(self.now);
-        let attempt = allowed.then(|| self.next_attempt(&exchange, &mut opening.rule));
+        let attempt = allowed.then(|| self.beside(&exchange, &mut opening));
         let Some(attempt) = attempt.flatten() else {
             return self.wait(exchange, opening);
         };

@@ -72,7 +72,7 @@ async fn a_source_without_a_free_slot_comes_last() {
         slots.push(busy.slots.take().await);
     }
     let mut exchange = ground.exchange(Duration::from_secs(1));
-    let attempts = std::iter::from_fn(|| exchange.state.next(false));
+    let attempts = std::iter::from_fn(|| exchange.state.next());
     let attempts: Vec<_> = attempts
         .map(|it| (it.attempt.pick.source.get(), it.attempt.patience))
         .collect();
@@ -91,7 +91,7 @@ async fn ejected_sources_are_not_picked_by_anybody() {
     let mut picked = HashSet::new();
     for _ in 0..200 {
         let mut exchange = ground.exchange(Duration::from_secs(1));
-        while let Some(tried) = exchange.state.next(false) {
+        while let Some(tried) = exchange.state.next() {
             picked.insert(tried.attempt.pick.source.get());
         }
     }
