@@ -21,9 +21,10 @@ bench:
 bench-ntp:
     cargo build --release --package ntp-daemon --package nts-bench && interop/bench-ntp
 
-# The server's handler alone, in memory.
+# The server's handler alone, in memory: in time, and in instructions (with valgrind), which a busy
+# machine does not change.
 bench-handler:
-    cargo bench --package nts-proto --bench respond
+    cargo bench --package nts-proto --bench respond && cargo bench --package nts-proto --bench instructions
 
 # What ten thousand silent connections cost a pool, and its users.
 bench-silent:

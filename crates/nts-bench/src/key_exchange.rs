@@ -145,7 +145,7 @@ pub(crate) fn run(
 ) -> Result<Exchanged, BoxError> {
     let user = User::new(
         authority,
-        (Group::Hybrid, Suite::Any),
+        (Group::X25519, Suite::Any),
         algorithm,
         Vec::new(),
     )?;

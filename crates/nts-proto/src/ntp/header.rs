@@ -272,29 +272,26 @@ impl Header {
 
     /// Writes the header.
     pub fn to_bytes(&self) -> [u8; HEADER_LENGTH] {
-        let flags = self.leap.to_bits() | self.version.0 << 3 | self.mode.to_bits();
-        let mut bytes = [0; HEADER_LENGTH];
-        let parts: [&[u8]; 8] = [
-            &[
-                flags,
-                self.stratum,
-                self.poll.cast_unsigned(),
-                self.precision.cast_unsigned(),
-            ],
-            &self.root_delay.to_bits().to_be_bytes(),
-            &self.root_dispersion.to_bits().to_be_bytes(),
-            &self.reference_id.0,
-            &self.reference.to_bits().to_be_bytes(),
-            &self.origin.to_bits().to_be_bytes(),
-            &self.receive.to_bits().to_be_bytes(),
-            &self.transmit.to_bits().to_be_bytes(),
+        let first = [
+            self.leap.to_bits() | self.version.0 << 3 | self.mode.to_bits(),
+            self.stratum,
+            self.poll.cast_unsigned(),
+            self.precision.cast_unsigned(),
         ];
-        let mut rest = bytes.iter_mut();
-        for octet in parts.into_iter().flatten() {
-            if let Some(place) = rest.next() {
-                *place = *octet;
-            }
-        }
+        let pair = |[a, b, c, d]: [u8; 4], [e, f, g, h]: [u8; 4]| [a, b, c, d, e, f, g, h];
+        let words = [
+            pair(first, self.root_delay.to_bits().to_be_bytes()),
+            pair(
+                self.root_dispersion.to_bits().to_be_bytes(),
+                self.reference_id.0,
+            ),
+            self.reference.to_bits().to_be_bytes(),
+            self.origin.to_bits().to_be_bytes(),
+            self.receive.to_bits().to_be_bytes(),
+            self.transmit.to_bits().to_be_bytes(),
+        ];
+        let mut bytes = [0; HEADER_LENGTH];
+        bytes.copy_from_slice(words.as_flattened());
         bytes
     }
 }
