@@ -188,6 +188,11 @@ fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
     mutex.lock().unwrap_or_else(PoisonError::into_inner)
 }
 
+async fn obey(door: &mut Door, script: &mut watch::Receiver<Script>) {
+    let connect = script.borrow_and_update().connect;
+    door.become_as(connect).await;
+}
+
 async fn accept(
     mut door: Door,
     mut script: watch::Receiver<Script>,
@@ -199,12 +204,13 @@ async fn accept(
     loop {
         tokio::select! {
             biased;
-            Ok(()) = script.changed() => {
-                let connect = script.borrow_and_update().connect;
-                door.become_as(connect).await;
-            }
+            Ok(()) = script.changed() => obey(&mut door, &mut script).await,
             dropping = drops.recv() => {
                 let Some(done) = dropping else { break };
+                // The change may have come after the look for one above.
+                if script.has_changed().unwrap_or_default() {
+                    obey(&mut door, &mut script).await;
+                }
                 let open = connections.len();
                 connections.shutdown().await;
                 shared.note(|seen| seen.closed += open);
