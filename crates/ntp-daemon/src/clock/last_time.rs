@@ -16,6 +16,10 @@ use rustls_pki_types::UnixTime;
 
 use crate::private_file;
 
+/// The end of the year 9999 in Unix seconds. Later is damage, and there are times so late that no
+/// date can be made of them.
+const GREATEST: u64 = 253_402_300_799;
+
 /// The file, and the time that it had at the start.
 #[derive(Debug)]
 pub(crate) struct LastTime {
@@ -70,12 +74,17 @@ impl TimeProvider for LastTime {
 
 fn read(path: &Path) -> io::Result<u64> {
     match std::fs::read_to_string(path) {
-        Ok(text) => text.trim().parse().map_err(|_| {
-            io::Error::new(
-                io::ErrorKind::InvalidData,
-                "it does not hold a number of seconds since 1970",
-            )
-        }),
+        Ok(text) => text
+            .trim()
+            .parse()
+            .ok()
+            .filter(|seconds| *seconds <= GREATEST)
+            .ok_or_else(|| {
+                io::Error::new(
+                    io::ErrorKind::InvalidData,
+                    "it does not hold a number of seconds since 1970",
+                )
+            }),
         Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(0),
         Err(error) => Err(error),
     }
@@ -106,7 +115,11 @@ mod tests {
         assert_eq!(seconds(&time), later);
         time.trust_the_system();
         assert!((now..now + 60).contains(&seconds(&time)));
-        std::fs::write(&path, "yesterday").unwrap();
-        assert!((now..now + 60).contains(&seconds(&LastTime::open(&path))));
+        let too_late = (GREATEST + 1).to_string();
+        for damaged in ["yesterday", "-1", &too_late, "18446744073709551615"] {
+            std::fs::write(&path, damaged).unwrap();
+            let seconds = seconds(&LastTime::open(&path));
+            assert!((now..now + 60).contains(&seconds), "{damaged}");
+        }
     }
 }

@@ -93,10 +93,14 @@ impl KeyStore {
     /// Lets the next key seal, drops the oldest beyond those to keep, and writes the file. Keys
     /// that are derived become those of the present time.
     pub fn rotate(&self) {
-        let keys = match &self.origin {
-            Origin::Own(own) => own.rotate(&self.current(), unix_time()),
-            Origin::Shared(shared) => shared.derive(unix_time()),
-        };
+        let wall = unix_time();
+        match &self.origin {
+            Origin::Own(own) => self.publish(own.rotate(&self.current(), wall)),
+            Origin::Shared(shared) => shared.derive(wall, |keys| self.publish(keys)),
+        }
+    }
+
+    fn publish(&self, keys: KeySet) {
         self.current.store(Arc::new(keys));
     }
 
@@ -107,8 +111,7 @@ impl KeyStore {
         match (&self.origin, &config.shared_secrets) {
             (Origin::Own(_), None) => true,
             (Origin::Shared(shared), Some(secrets)) => {
-                let keys = shared.replace(secrets.clone(), unix_time());
-                self.current.store(Arc::new(keys));
+                shared.replace(secrets.clone(), unix_time(), |keys| self.publish(keys));
                 true
             }
             _ => false,

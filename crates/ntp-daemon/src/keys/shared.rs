@@ -28,31 +28,32 @@ impl SharedKeys {
     /// The keys at the Unix time `wall`.
     pub(super) fn new(config: &KeysetConfig, secrets: SharedSecrets, wall: u64) -> (Self, KeySet) {
         let interval = NonZeroU64::new(config.key_rotation_interval.as_secs());
+        let mut state = State { secrets, epoch: 0 };
+        let (interval, stale_keys) = (interval.unwrap_or(NonZeroU64::MIN), config.stale_key_count);
+        let keys = state.derive(interval, stale_keys, wall);
         let shared = Self {
-            interval: interval.unwrap_or(NonZeroU64::MIN),
-            stale_keys: config.stale_key_count,
-            state: Mutex::new(State { secrets, epoch: 0 }),
+            interval,
+            stale_keys,
+            state: Mutex::new(state),
         };
-        let keys = shared.derive(wall);
         (shared, keys)
     }
 
-    /// The keys now.
-    pub(super) fn derive(&self, wall: u64) -> KeySet {
-        let mut state = self.state();
-        state.epoch = wall / self.interval;
-        KeySet::derived(
-            state.secrets.as_slice(),
-            self.interval,
-            self.stale_keys,
-            wall,
-        )
+    /// Publishes the keys of now.
+    pub(super) fn derive(&self, wall: u64, publish: impl FnOnce(KeySet)) {
+        self.publish(&mut self.state(), wall, publish);
     }
 
-    /// The keys now, of other secrets.
-    pub(super) fn replace(&self, secrets: SharedSecrets, wall: u64) -> KeySet {
-        self.state().secrets = secrets;
-        self.derive(wall)
+    /// Publishes the keys of now, of other secrets.
+    pub(super) fn replace(&self, secrets: SharedSecrets, wall: u64, publish: impl FnOnce(KeySet)) {
+        let mut state = self.state();
+        state.secrets = secrets;
+        self.publish(&mut state, wall, publish);
+    }
+
+    /// Under the lock, so that keys of secrets that were given up are not published last.
+    fn publish(&self, state: &mut State, wall: u64, publish: impl FnOnce(KeySet)) {
+        publish(state.derive(self.interval, self.stale_keys, wall));
     }
 
     /// Time until the next epoch; zero if the wall clock is in another one already, an earlier or
@@ -75,6 +76,13 @@ impl SharedKeys {
     }
 }
 
+impl State {
+    fn derive(&mut self, interval: NonZeroU64, stale_keys: usize, wall: u64) -> KeySet {
+        self.epoch = wall / interval;
+        KeySet::derived(self.secrets.as_slice(), interval, stale_keys, wall)
+    }
+}
+
 #[cfg(test)]
 mod tests {
     use super::super::tests::secrets;
@@ -90,8 +98,26 @@ mod tests {
         assert_eq!(until_due(start), DAY);
         assert_eq!(until_due(start + DAY - 1), 1);
         assert_eq!((until_due(start + DAY), until_due(start - 1)), (0, 0));
-        shared.derive(start + DAY);
+        shared.derive(start + DAY, drop);
         assert_eq!((until_due(start + DAY), until_due(start)), (DAY, 0));
         assert_eq!(shared.age(start + 100).as_secs(), 100);
+    }
+
+    /// Else a change of epochs could undo a change of secrets that came at the same moment, and
+    /// cookies would be sealed under a secret that was given up until the next epoch.
+    #[test]
+    fn nobody_publishes_while_another_does() {
+        let (shared, _) = SharedKeys::new(&KeysetConfig::default(), secrets("a"), 0);
+        let alone = || assert!(shared.state.try_lock().is_err());
+        let mut published = Vec::new();
+        shared.derive(0, |keys| {
+            alone();
+            published.push(keys.sealing_id());
+        });
+        shared.replace(secrets("b"), 0, |keys| {
+            alone();
+            published.push(keys.sealing_id());
+        });
+        assert_ne!(published[0], published[1]);
     }
 }
