@@ -21,6 +21,11 @@ bench:
 bench-ntp:
     cargo build --release --package ntp-daemon --package nts-bench && interop/bench-ntp
 
+# What a key exchange costs, through the pool and straight, beside chrony and ntpd-rs (see
+# interop/bench-ke --help).
+bench-ke:
+    cargo build --release --package ntp-daemon --package nts-pool-ke --package nts-bench --features unstable_nts-pool && interop/bench-ke
+
 # The server's handler alone, in memory: in time, and in instructions (with valgrind), which a busy
 # machine does not change.
 bench-handler:

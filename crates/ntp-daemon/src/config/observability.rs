@@ -5,6 +5,7 @@ use std::path::PathBuf;
 
 use nts_service::config::{ListenAddress, Located, Section};
 use nts_service::telemetry::logging::Level;
+use serde::Deserialize;
 
 /// `[observability]`.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -65,9 +66,18 @@ impl ObservabilityConfig {
     }
 }
 
-fn check_mode(mode: u32) -> Result<u32, String> {
-    match mode {
-        0..=0o777 => Ok(mode),
-        _ => Err("no file mode; write it in octal with `0o`, for instance 0o666".to_owned()),
-    }
+#[derive(Deserialize)]
+#[serde(
+    untagged,
+    expecting = "wrong type; write a file mode without quotes, for instance 0o666"
+)]
+enum FileMode {
+    Number(i64),
+}
+
+fn check_mode(FileMode::Number(mode): FileMode) -> Result<u32, String> {
+    u32::try_from(mode)
+        .ok()
+        .filter(|mode| *mode <= 0o777)
+        .ok_or_else(|| "no file mode; write it in octal with `0o`, for instance 0o666".to_owned())
 }

@@ -221,13 +221,14 @@ fn read(section: &Section<'_>, defaults: Polling, notices: &Notices) -> Option<S
         });
     let polling = read_polling(section, defaults, Missing::Default);
     section.checked("ntp-version", check_version);
+    let burst = section.or("burst", true);
     let mode = read_keys_of_mode(section, mode, notices);
     Some(SourceConfig {
         mode: mode?,
         address: address?,
         poll_interval_limits: polling.limits,
         initial_poll_interval: polling.initial,
-        burst: section.or("burst", true),
+        burst,
     })
 }
 
@@ -277,13 +278,14 @@ fn read_keys_of_mode(section: &Section<'_>, mode: Mode, notices: &Notices) -> Op
                 let why = "the name itself is looked up, no SRV record";
                 notices.no_effect(section, "enable-srv-resolution", why);
             }
-            let trust = read_trust(section)?;
+            let trust = read_trust(section);
             Some(match mode {
+                // Read first: a key that is not read counts as unknown.
                 Mode::NtsPool => SourceMode::NtsPool {
                     count: count(),
-                    trust,
+                    trust: trust?,
                 },
-                _ => SourceMode::Nts { trust },
+                _ => SourceMode::Nts { trust: trust? },
             })
         }
     }

@@ -121,8 +121,8 @@ const OTHER_SECTIONS: [&str; 7] = [
 ];
 
 fn read(root: &Section<'_>) -> Option<Config> {
-    let observability = root.section("observability");
-    let observability = observability.map(|section| observability::read(&section));
+    let observability_section = root.section("observability");
+    let observability = observability_section.as_ref().map(observability::read);
     let upstream = root.section("upstream");
     let upstream = upstream.map(|section| upstream::read(&section));
     let limits = root.section("limits");
@@ -138,6 +138,11 @@ fn read(root: &Section<'_>) -> Option<Config> {
     let health = health.map(|section| health::read(&section));
     let server = root.required_section("nts-pool-ke-server")?;
     let listen = Listen::read(&server, "listen");
+    if let (Some(section), Some(read), Some(listen)) =
+        (&observability_section, &observability, &listen)
+    {
+        observability::refuse_address_of_users(section, read, listen);
+    }
     let tls = tls::read(&server);
     let sources = sources::read(&server, &groups);
     let geo = geo::read(&server);

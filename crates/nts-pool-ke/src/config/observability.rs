@@ -4,6 +4,7 @@ use std::net::SocketAddr;
 
 use ipnet::IpNet;
 use nts_service::config::{ListenAddress, Section};
+use nts_service::listener::Listen;
 use nts_service::telemetry::client_address::ClientAddress;
 use nts_service::telemetry::logging::{Format, Level};
 
@@ -33,5 +34,23 @@ pub(super) fn read(section: &Section<'_>) -> ObservabilityConfig {
             .map(ListenAddress::get),
         monitor_prefixes: super::limits::read_networks(section, "monitor-prefixes")
             .unwrap_or_default(),
+    }
+}
+
+/// Reports metrics at an address where users connect.
+pub(super) fn refuse_address_of_users(
+    section: &Section<'_>,
+    observability: &ObservabilityConfig,
+    listen: &Listen,
+) {
+    let (Some(metrics), Listen::On(users)) = (observability.metrics_exporter_listen, listen) else {
+        return;
+    };
+    // Port 0 is another port each time.
+    if metrics.port() != 0 && users.contains(&metrics) {
+        section.error(
+            "metrics-exporter-listen",
+            "users connect there (`listen`); write another port",
+        );
     }
 }

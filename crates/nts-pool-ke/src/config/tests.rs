@@ -434,6 +434,20 @@ fn listen_takes_a_list() {
 }
 
 #[test]
+fn metrics_are_not_shown_where_users_connect() {
+    let files = Files::new();
+    let at = |port: &str| {
+        let more = format!("[observability]\nmetrics-exporter-listen = \"127.0.0.1:{port}\"\n");
+        with_sources(ONE_SOURCE, "") + &more
+    };
+    assert!(files.parse(&at("4461")).is_ok());
+    let problems = files.problems(&at("4460"));
+    let cure = "observability.metrics-exporter-listen = \"127.0.0.1:4460\": users connect there \
+                (`listen`); write another port";
+    assert!(problems.ends_with(cure), "{problems}");
+}
+
+#[test]
 fn all_problems_are_listed_at_once() {
     let files = Files::new();
     let text = r#"[nts-pool-ke-server]

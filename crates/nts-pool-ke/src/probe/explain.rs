@@ -19,20 +19,20 @@ struct Proof {
 const TOKEN: Proof = Proof {
     what: "this token",
     cure: "list this very token on the source, character by character (in ntp-daemon: \
-           `accepted-pool-authentication-tokens` of the [[nts-ke-server]]), and restart it",
+           `accepted-pool-authentication-tokens` of the [[nts-ke-server]]), and reload or restart it",
 };
 
 const CERTIFICATE: Proof = Proof {
     what: "this certificate",
     cure: "list this very certificate on the source (in ntp-daemon: \
-           `authorized-pool-server-certificates` of the [[nts-ke-server]]), and restart it",
+           `authorized-pool-server-certificates` of the [[nts-ke-server]]), and reload or restart it",
 };
 
 const NONE: Proof = Proof {
     what: "pools without a token",
     cure: "no proof was given: agree on a token, list it on the source (in ntp-daemon: \
-           `accepted-pool-authentication-tokens` of the [[nts-ke-server]]), restart it, and give \
-           the token here with --token-path",
+           `accepted-pool-authentication-tokens` of the [[nts-ke-server]]), reload or restart it, and \
+           give the token here with --token-path",
 };
 
 /// The source refused the first question as if it did not know it, or did not know us.

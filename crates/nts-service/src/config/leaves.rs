@@ -60,9 +60,18 @@ impl<'d> Section<'d> {
     where
         T: DeserializeOwned + PartialOrd + fmt::Display,
     {
+        let wrong = || outside(range.start(), range.end(), unit);
+        // What `T` cannot hold is out of range as well; the bounds of `T` say nothing to a reader.
+        if self.get(key).is_some_and(|value| {
+            value.get_ref().is_integer()
+                && T::deserialize(value.clone().into_deserializer()).is_err()
+        }) {
+            self.error(key, wrong());
+            return default;
+        }
         let check = |number: T| match range.contains(&number) {
             true => Ok(number),
-            false => Err(outside(range.start(), range.end(), unit)),
+            false => Err(wrong()),
         };
         self.checked(key, check).unwrap_or(default)
     }

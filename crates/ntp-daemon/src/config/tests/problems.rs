@@ -238,6 +238,45 @@ fn values_of_the_clock_are_checked() {
 }
 
 #[test]
+fn one_wrong_key_of_a_source_makes_no_other_unknown() {
+    let text = "\
+[[source]]
+mode = 'nts'
+addres = 'a.test'
+burst = false
+[[source]]
+mode = 'pool'
+address = ''
+count = 2
+burst = false
+";
+    let problems = problems(text);
+    assert_eq!(problems.len(), 3, "{problems:#?}");
+    assert!(problems[0].contains(":1: source[1].address: missing"));
+    assert!(problems[1].contains(":3: source[1].addres: unknown key; did you mean `address`?"));
+    assert!(problems[2].contains(":7: source[2].address = '':"));
+}
+
+#[test]
+#[cfg(feature = "unstable_nts-pool")]
+fn a_wrong_authority_of_a_pool_leaves_its_count_known() {
+    let text = "\
+[[source]]
+mode = 'nts-pool'
+address = 'a.test'
+certificate-authority = '/nowhere/ca.pem'
+count = 2
+";
+    assert_eq!(
+        problems(text),
+        [
+            "error: ntp.toml:4: source[1].certificate-authority: there is no file \
+             `/nowhere/ca.pem`; correct the path"
+        ]
+    );
+}
+
+#[test]
 fn values_of_observability_are_checked() {
     let section = "[observability]";
     check(
@@ -249,6 +288,11 @@ fn values_of_observability_are_checked() {
         section,
         "observation-permissions = 666",
         "no file mode; write it in octal with `0o`, for instance 0o666",
+    );
+    check(
+        section,
+        "observation-permissions = '0o666'",
+        "wrong type; write a file mode without quotes, for instance 0o666",
     );
 }
 

@@ -144,6 +144,7 @@ fn numbers_and_durations_keep_to_their_ranges() {
     let read = |root: &Section<'_>| {
         let range = Duration::from_millis(1)..=second * 60;
         assert_eq!(root.number("weight", 7, 0..=1000, ""), 7);
+        assert_eq!(root.number("small", 7_u32, 0..=1000, ""), 7);
         assert_eq!(root.milliseconds("a-ms", second, range.clone()), second);
         assert_eq!(root.milliseconds("b-ms", second, range.clone()), second);
         assert_eq!(
@@ -153,13 +154,14 @@ fn numbers_and_durations_keep_to_their_ranges() {
         assert_eq!(root.milliseconds("absent-ms", second, range), second);
         Some(())
     };
-    let text = "weight = 1001\na-ms = -1\nb-ms = 0\nc-ms = 60000\n";
+    let text = "weight = 1001\na-ms = -1\nb-ms = 0\nc-ms = 60000\nsmall = -1\n";
     assert_eq!(
         problems(text, read),
         [
             "error: c.toml:1: weight = 1001: out of range; write a number from 0 to 1000",
             "error: c.toml:2: a-ms = -1: out of range; write a number from 1 to 60000 milliseconds",
             "error: c.toml:3: b-ms = 0: out of range; write a number from 1 to 60000 milliseconds",
+            "error: c.toml:5: small = -1: out of range; write a number from 0 to 1000",
         ]
     );
 }
