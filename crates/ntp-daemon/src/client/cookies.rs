@@ -23,7 +23,7 @@ const MAX_AGE: Duration = Duration::from_secs(7 * 86_400);
 /// A session with a time source, and whose it is.
 #[derive(Debug)]
 pub(super) struct Kept {
-    /// Mode and address of the configured source.
+    /// Mode and address of the configured source, and whom it trusts.
     pub(super) configured: String,
     /// Name of the time source.
     pub(super) remote_name: NtpServerName,

@@ -1,6 +1,7 @@
 //! Whom a client trusts.
 
 use std::fmt;
+use std::hash::{DefaultHasher, Hash as _, Hasher as _};
 use std::path::PathBuf;
 use std::sync::Arc;
 
@@ -33,8 +34,10 @@ pub enum TrustMode {
 #[derive(Clone)]
 pub struct TrustAnchors {
     verifier: Arc<dyn ServerCertVerifier>,
-    /// All of them; `None` if those of the system are among them.
-    authorities: Option<Arc<[CertificateDer<'static>]>>,
+    /// Whether those of the system are among them.
+    with_system: bool,
+    /// All others.
+    authorities: Arc<[CertificateDer<'static>]>,
 }
 
 impl TrustAnchors {
@@ -71,10 +74,10 @@ impl TrustAnchors {
                 return None;
             }
         };
-        let all = (mode == TrustMode::Only).then(|| authorities.clone().into());
-        let verifier = match mode {
-            TrustMode::Only => file_verifier(authorities),
-            TrustMode::System | TrustMode::SystemAndFile => system_verifier(authorities),
+        let with_system = mode != TrustMode::Only;
+        let verifier = match with_system {
+            false => file_verifier(authorities.iter().cloned()),
+            true => system_verifier(authorities.clone()),
         };
         verifier
             .map_err(|error| {
@@ -87,7 +90,8 @@ impl TrustAnchors {
             .ok()
             .map(|verifier| Self {
                 verifier,
-                authorities: all,
+                with_system,
+                authorities: authorities.into(),
             })
     }
 
@@ -102,15 +106,25 @@ impl TrustAnchors {
         let authorities: Arc<[_]> = authorities.collect();
         Ok(Self {
             verifier: file_verifier(authorities.iter().cloned())?,
-            authorities: Some(authorities),
+            with_system: false,
+            authorities,
         })
     }
 
     /// Whether these are the same authorities. Nobody knows that of the system's if they were
     /// loaded twice.
     pub fn is_same_as(&self, other: &Self) -> bool {
-        let known = self.authorities.is_some() && self.authorities == other.authorities;
-        known || Arc::ptr_eq(&self.verifier, &other.verifier)
+        let known = !self.with_system && !other.with_system;
+        let same = known && self.authorities == other.authorities;
+        same || Arc::ptr_eq(&self.verifier, &other.verifier)
+    }
+
+    /// A number that most likely is another one when other authorities are named, also in another
+    /// run of the program. Those of the system count as one, whichever they are.
+    pub fn fingerprint(&self) -> u64 {
+        let mut hasher = DefaultHasher::new();
+        (self.with_system, &self.authorities).hash(&mut hasher);
+        hasher.finish()
     }
 
     pub(super) fn verifier(&self) -> Arc<dyn ServerCertVerifier> {

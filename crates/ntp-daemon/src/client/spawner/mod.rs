@@ -34,7 +34,7 @@ use super::row::Facts;
 use super::source::{Keep, Source};
 use crate::clock::Keeper;
 use crate::clock::timebase::Timebase;
-use crate::config::SourceConfig;
+use crate::config::{self, SourceConfig};
 use crate::observe::state::{ConfiguredSourceState, SourceMode};
 
 pub(super) use keyed_run::KeyedSpawner;
@@ -123,7 +123,7 @@ pub(super) struct Base {
     index: usize,
     name: String,
     mode: SourceMode,
-    /// Mode and address, by which the next run knows the source.
+    /// By what the next run knows the source.
     kept_as: String,
     wanted: usize,
     association: AssociationConfig,
@@ -134,12 +134,24 @@ pub(super) struct Base {
     error: Option<String>,
 }
 
+/// Mode, address and whom to trust: who trusts others now has to ask anew who is there.
+fn kept_as(config: &SourceConfig) -> String {
+    let trusted = match &config.mode {
+        config::SourceMode::Nts { trust } | config::SourceMode::NtsPool { trust, .. } => {
+            trust.fingerprint()
+        }
+        config::SourceMode::Server | config::SourceMode::Pool { .. } => 0,
+    };
+    let (mode, address) = (config.mode.name(), &config.address);
+    format!("{mode} {address} {trusted:016x}")
+}
+
 impl Base {
     pub(super) fn new(common: Arc<Common>, index: usize, config: &SourceConfig) -> Self {
         let limits = config.poll_interval_limits;
         Self {
             index,
-            kept_as: format!("{} {}", config.mode.name(), config.address),
+            kept_as: kept_as(config),
             name: config.address.to_string(),
             mode: SourceMode::from(&config.mode),
             wanted: config.mode.count(),

@@ -7,6 +7,9 @@ use std::sync::atomic::{AtomicUsize, Ordering};
 
 use nts_proto::code_points::ErrorCode;
 use nts_proto::ke::response::Refusal;
+use nts_service::tls::TrustAnchors;
+use rustls_pki_types::CertificateDer;
+use rustls_pki_types::pem::PemObject as _;
 use tokio::net::UdpSocket;
 use tokio::task::JoinHandle;
 
@@ -216,6 +219,14 @@ async fn a_server_that_lost_its_cookie_keys_gets_a_new_key_exchange() {
 
 /// A restart with the cookies of the run before; `between` happens while the daemon is away.
 async fn restart(between: impl FnOnce(&crate::time_source::TimeSource)) -> (usize, Vec<u8>) {
+    restart_trusting(trust, between).await
+}
+
+/// The same, after which those are trusted that `then` gives.
+async fn restart_trusting(
+    then: impl FnOnce(&Pki) -> TrustAnchors,
+    between: impl FnOnce(&crate::time_source::TimeSource),
+) -> (usize, Vec<u8>) {
     let pki = Pki::new();
     let path = pki.path("cookies");
     let source = Arc::new(time_source("127.0.0.2", ""));
@@ -234,6 +245,8 @@ async fn restart(between: impl FnOnce(&crate::time_source::TimeSource)) -> (usiz
     first.stop().await;
     let left = std::fs::read(&path).unwrap();
     between(&source);
+    let mode = SourceMode::Nts { trust: then(&pki) };
+    let sources = [source_config(server.address, mode)];
     let second = support::spawn_with(&sources, &path);
     wait_for(&second, |rows| authenticated(rows, 1)).await;
     assert!(!path.exists(), "gone before it is used");
@@ -256,6 +269,16 @@ async fn cookies_of_before_the_restart_that_are_void_bring_a_new_key_exchange() 
         }
     };
     assert_eq!(restart(forget).await.0, 2);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn who_trusts_others_since_the_restart_asks_them_for_keys() {
+    let others = |pki: &Pki| {
+        let authorities = [pki, &Pki::new()]
+            .map(|pki| CertificateDer::from_pem_file(pki.path("ca.pem")).unwrap());
+        TrustAnchors::only(authorities).unwrap()
+    };
+    assert_eq!(restart_trusting(others, |_| {}).await.0, 2);
 }
 
 /// Stands between a user and its source, and answers each request with a forged NAK before the

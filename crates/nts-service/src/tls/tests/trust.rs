@@ -99,3 +99,19 @@ fn without_authorities_in_the_system_the_cure_is_named() {
         }
     }
 }
+
+#[test]
+fn other_authorities_have_another_fingerprint() {
+    let (one, two) = (Authority::new("One"), Authority::new("Two"));
+    let fingerprint = |mode, authority: &Authority| {
+        let trust = load(mode, Some(&authority.pem)).0.unwrap();
+        trust.fingerprint()
+    };
+    let first = fingerprint(TrustMode::Only, &one);
+    assert_eq!(first, fingerprint(TrustMode::Only, &one));
+    assert_ne!(first, fingerprint(TrustMode::Only, &two));
+    let both = fingerprint(TrustMode::SystemAndFile, &one);
+    assert_eq!(both, fingerprint(TrustMode::SystemAndFile, &one));
+    assert_ne!(both, fingerprint(TrustMode::SystemAndFile, &two));
+    assert_ne!(first, both);
+}
