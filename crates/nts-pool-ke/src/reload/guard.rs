@@ -6,7 +6,7 @@ use std::fmt;
 
 use nts_service::config::{Place, Problem};
 
-use crate::config::SourceList;
+use crate::config::{SourceConfig, SourceList};
 
 /// So many may go without a word.
 const FEW: usize = 3;
@@ -23,8 +23,16 @@ pub(super) struct Change {
 impl Change {
     /// From `before` to `after`, going by ids.
     pub(super) fn between(before: &SourceList, after: &SourceList) -> Self {
-        let ids = |list: &SourceList| list.sources.iter().map(|it| it.id()).collect();
-        let (former, present): (HashSet<String>, HashSet<String>) = (ids(before), ids(after));
+        Self::of(before, after, |_| true)
+    }
+
+    /// The same, as if there were only those sources that `counts`.
+    fn of(before: &SourceList, after: &SourceList, counts: impl Fn(&SourceConfig) -> bool) -> Self {
+        let ids = |list: &SourceList| -> HashSet<String> {
+            let counted = list.sources.iter().filter(|it| counts(it));
+            counted.map(SourceConfig::id).collect()
+        };
+        let (former, present) = (ids(before), ids(after));
         Self {
             before: former.len(),
             after: present.len(),
@@ -54,7 +62,8 @@ impl Removal {
     /// If `after` lacks more than half of `before`, and more than a few, and does not say that it
     /// may.
     pub(super) fn forbidden(before: &SourceList, after: &SourceList) -> Option<Self> {
-        let change = Change::between(before, after);
+        // Weight 0 takes a source away from users just as well.
+        let change = Change::of(before, after, |source| source.weight > 0);
         let mass = change.removed > FEW && 2 * change.removed > change.before;
         (mass && !after.allow_mass_removal).then_some(Self(change))
     }
@@ -67,8 +76,8 @@ impl Removal {
         let file = after.file.as_ref();
         let place = file.map_or_else(|| Place::file(""), |file| Place::file(file.as_path()));
         let message = format!(
-            "{removed} of {before} sources are not in it any more; if that is meant, write \
-             `allow-mass-removal = true` at its top, or send SIGHUP"
+            "{removed} of {before} sources are not in it any more, or have weight 0; if that is \
+             meant, write `allow-mass-removal = true` at its top, or send SIGHUP"
         );
         Problem::error(place, message)
     }
@@ -77,7 +86,6 @@ impl Removal {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::config::SourceConfig;
 
     fn list(ports: std::ops::RangeInclusive<u16>) -> SourceList {
         let source = |port| SourceConfig::new("a.test", port).unwrap();
@@ -105,6 +113,23 @@ mod tests {
         // New ones do not make up for it.
         check(10, 7..=50, true);
         check(10, 6..=50, false);
+    }
+
+    #[test]
+    fn a_list_in_which_nothing_has_weight_is_as_good_as_an_empty_one() {
+        let drained = |from| {
+            let mut list = list(1..=8);
+            for source in list.sources.iter_mut().skip(from) {
+                source.weight = 0;
+            }
+            list
+        };
+        assert!(Removal::forbidden(&list(1..=8), &drained(0)).is_some());
+        assert!(Removal::forbidden(&list(1..=8), &drained(3)).is_some());
+        assert_eq!(Removal::forbidden(&list(1..=8), &drained(4)), None);
+        // Who gives users nothing may go.
+        assert_eq!(Removal::forbidden(&drained(2), &list(1..=2)), None);
+        assert_eq!(Removal::forbidden(&drained(0), &list(1..=8)), None);
     }
 
     #[test]
