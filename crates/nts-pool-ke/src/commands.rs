@@ -5,7 +5,7 @@ use std::io::Write;
 use clap::Subcommand;
 use nts_service::exit::ExitCode;
 
-use crate::{probe, status};
+use crate::{probe, status, token};
 
 /// Something else than running a pool.
 #[derive(Debug, Subcommand)]
@@ -14,6 +14,8 @@ pub enum Command {
     Probe(probe::Arguments),
     /// Show how the sources of a running pool do
     Status(status::Arguments),
+    /// Print the token that follows from the pool's secret, for the operator of a source
+    Token(token::Arguments),
 }
 
 impl Command {
@@ -22,6 +24,7 @@ impl Command {
         match self {
             Self::Probe(arguments) => probe::probe(arguments, out, problems),
             Self::Status(arguments) => status::status(arguments, out, problems),
+            Self::Token(arguments) => token::token(arguments, out, problems),
         }
     }
 }

@@ -23,6 +23,7 @@
 //! | `directory`, `roll`, `sources`, `keepers` | where those rules meet the running pool |
 //! | `source`, `names`, `track`, `upstream` | a source's state, connections, capabilities |
 //! | `status` | all sources in a table, for people |
+//! | `token` | the token of a source, for its operator |
 //! | `error`, `outcome`, `metrics` | what went wrong, and who is told |
 //! | `certificates` | how long they are still good |
 //! | `defect` | what a panic must not end |
@@ -41,6 +42,7 @@ pub mod program;
 pub mod reload;
 pub mod selection;
 pub mod status;
+pub mod token;
 pub mod wall_clock;
 
 mod budget;

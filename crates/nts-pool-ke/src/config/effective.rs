@@ -26,6 +26,9 @@ impl fmt::Display for Config {
         if let Some(database) = &self.geo {
             writeln!(f, "geo-database-path = {}", path(&database.file))?;
         }
+        if let Some(secret) = &self.token_secret {
+            writeln!(f, "token-secret-path = {}", path(secret.file()))?;
+        }
         if let Some(file) = &self.sources.file {
             writeln!(f, "# from key-exchange-servers-path = {}:", path(file))?;
         }
@@ -108,9 +111,13 @@ impl fmt::Display for Shown<'_> {
         )?;
         write!(f, ", weight = {}", source.weight)?;
         match (&source.auth_token_path, &source.auth_token) {
+            _ if source.token_generation.is_some() => {}
             (Some(file), _) => write!(f, ", auth-token-path = {}", path(file))?,
             (None, Some(_)) => write!(f, ", auth-token = {}", quoted("<redacted>"))?,
             (None, None) => {}
+        }
+        if let Some(generation) = source.token_generation {
+            write!(f, ", token-generation = {generation}")?;
         }
         write!(f, ", dialect = {}", quoted(source.dialect.as_str()))?;
         let Families { v4, v6 } = source.families;

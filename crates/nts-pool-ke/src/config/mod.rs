@@ -3,6 +3,7 @@
 //! A [`Config`] cannot hold an invalid value: names are names, certificates and keys are loaded
 //! and belong together. Nothing here listens or connects.
 
+mod derived_token;
 mod effective;
 mod geo;
 mod groups;
@@ -29,12 +30,13 @@ use nts_service::proxy_protocol::{self, ProxyProtocol};
 use crate::fleet::HealthPolicy;
 use crate::selection::{Groups, SelectionPolicy};
 
+pub use derived_token::TokenSecret;
 pub use geo::GeoDatabase;
 pub use limits::LimitsConfig;
 pub use observability::ObservabilityConfig;
 pub use source::SourceConfig;
 pub(crate) use source::{DEFAULT_PORT, token_in};
-pub use sources::SourceList;
+pub use sources::{Context, SourceList};
 pub use tls::{Authorities, Pair, TlsConfig, TlsFiles};
 pub use upstream::{NamePolicy, UpstreamConfig};
 
@@ -49,6 +51,8 @@ pub struct Config {
     pub listen: Listen,
     /// The sources to choose from.
     pub sources: SourceList,
+    /// What tokens of sources are derived from.
+    pub token_secret: Option<TokenSecret>,
     /// How a user's source is chosen.
     pub selection: SelectionPolicy,
     /// The groups of countries that sources may be listed for.
@@ -82,6 +86,14 @@ impl Config {
     /// All problems at once.
     pub fn load(path: impl AsRef<Path>) -> Result<Loaded<Self>, Problems> {
         config::load(path, read)
+    }
+
+    /// What the entries of its list of sources may refer to.
+    pub(crate) fn context(&self) -> Context<'_> {
+        Context {
+            groups: &self.groups,
+            token_secret: self.token_secret.as_ref(),
+        }
     }
 
     /// The same for a text that is already here; `name` stands for the file in problems.
@@ -144,7 +156,12 @@ fn read(root: &Section<'_>) -> Option<Config> {
         observability::refuse_address_of_users(section, read, listen);
     }
     let tls = tls::read(&server);
-    let sources = sources::read(&server, &groups);
+    let token_secret = derived_token::read(&server);
+    let context = Context {
+        groups: &groups,
+        token_secret: token_secret.as_ref(),
+    };
+    let sources = sources::read(&server, context);
     let geo = geo::read(&server);
     let key_exchange_timeout = server.milliseconds(
         "key-exchange-timeout-ms",
@@ -154,6 +171,7 @@ fn read(root: &Section<'_>) -> Option<Config> {
     Some(Config {
         listen: listen?,
         sources: sources?,
+        token_secret,
         selection: selection.unwrap_or_default(),
         groups,
         health: health.unwrap_or_default(),

@@ -11,6 +11,7 @@ use nts_service::config::{
 use rustls_pki_types::ServerName;
 use zeroize::Zeroizing;
 
+use super::sources::Context;
 use super::upstream::read_max_concurrency;
 use crate::selection::{Entry, Families, Groups, MAX_WEIGHT, Region};
 use crate::upstream::Dialect;
@@ -19,6 +20,8 @@ pub(crate) const DEFAULT_PORT: u16 = 4460;
 /// A token of so many letters and digits reaches 128 bits.
 const SHORTEST_GOOD_TOKEN: usize = 22;
 const LONGEST_ID: usize = 255;
+const LITERAL: &str = "auth-token";
+const FILE: &str = "auth-token-path";
 /// Names that a source may put into its answers, besides its domain.
 const MOST_NTP_NAMES: usize = 64;
 
@@ -34,6 +37,8 @@ pub struct SourceConfig {
     pub auth_token: Option<AuthenticationToken>,
     /// The file that the token came from, if it came from one.
     pub auth_token_path: Option<Located<PathBuf>>,
+    /// Which token it is of those that follow from the pool's secret, if it is one of them.
+    pub token_generation: Option<u32>,
     /// Which record numbers the source understands.
     pub dialect: Dialect,
     /// Names of its time servers besides [`SourceConfig::domain`].
@@ -70,6 +75,7 @@ impl SourceConfig {
             weight: 1,
             auth_token: None,
             auth_token_path: None,
+            token_generation: None,
             dialect: Dialect::default(),
             ntp_names: Vec::new(),
             families: Families::BOTH,
@@ -138,6 +144,7 @@ impl SourceConfig {
             && self.connects_like(other)
             && asked(self) == asked(other)
             && token_file(self) == token_file(other)
+            && self.token_generation == other.token_generation
             && self.entry() == other.entry()
     }
 
@@ -194,7 +201,7 @@ fn ends_in_a_number(text: &str) -> bool {
 }
 
 /// Reads one entry; `None` after a problem was reported.
-pub(super) fn read(section: &Section<'_>, groups: &Groups) -> Option<SourceConfig> {
+pub(super) fn read(section: &Section<'_>, context: Context<'_>) -> Option<SourceConfig> {
     let id = read_id(section);
     let domain = read_domain(section);
     let port = match section.has("port") {
@@ -205,24 +212,27 @@ pub(super) fn read(section: &Section<'_>, groups: &Groups) -> Option<SourceConfi
     let dialect = section.or("dialect", Dialect::default());
     let ntp_names = read_ntp_names(section);
     let families = read_families(section);
-    let regions = read_regions(section, groups);
+    let regions = read_regions(section, context.groups);
     let operator = read_operator(section);
     let max_concurrency = read_max_concurrency(section);
     let allow_private = section.optional("allow-private");
     let match_family = section.or("match-family", false);
     let (auth_token, auth_token_path) = read_token(section);
-    if auth_token.is_some() && dialect == Dialect::DraftMtls {
+    let token_generation = read_token_generation(section, context);
+    let has_token = auth_token.is_some() || token_generation.is_some();
+    if has_token && dialect == Dialect::DraftMtls {
         section.warning(
             "dialect",
             "the token is not used: this dialect proves itself by client certificate only; \
              take the token out, or write \"draft-token\"",
         );
     }
-    Some(SourceConfig {
+    let mut source = SourceConfig {
         id,
         weight,
         auth_token,
         auth_token_path,
+        token_generation,
         dialect,
         ntp_names,
         families,
@@ -232,7 +242,11 @@ pub(super) fn read(section: &Section<'_>, groups: &Groups) -> Option<SourceConfi
         allow_private,
         match_family,
         ..SourceConfig::at(domain?, port?.get())
-    })
+    };
+    if let (Some(secret), Some(generation)) = (context.token_secret, token_generation) {
+        source.auth_token = Some(secret.token(&source.id(), generation));
+    }
+    Some(source)
 }
 
 /// The key by which `section` calls what we call `ours`: lists of the first NTS pool say `theirs`.
@@ -348,8 +362,6 @@ fn port_in(text: &str) -> Option<Port> {
 
 /// The token itself or a file that holds it.
 fn read_token(section: &Section<'_>) -> (Option<AuthenticationToken>, Option<Located<PathBuf>>) {
-    const LITERAL: &str = "auth-token";
-    const FILE: &str = "auth-token-path";
     let literal = section.secret(LITERAL);
     let file = section.path(FILE);
     match (literal, file) {
@@ -369,6 +381,26 @@ fn read_token(section: &Section<'_>) -> (Option<AuthenticationToken>, Option<Loc
         (None, Some(file)) => (token_in(&file, section.problems()), Some(file)),
         (None, None) => (None, None),
     }
+}
+
+/// Which of the derived tokens it has.
+fn read_token_generation(section: &Section<'_>, context: Context<'_>) -> Option<u32> {
+    const GENERATION: &str = "token-generation";
+    let generation = section.optional::<u32>(GENERATION)?;
+    if section.has(LITERAL) || section.has(FILE) {
+        let message = "the token is given as well; take one of the two out";
+        section.error(GENERATION, message);
+        return None;
+    }
+    if context.token_secret.is_none() {
+        section.error(
+            GENERATION,
+            "there is no secret to derive the token from; see to `token-secret-path` in \
+             `[nts-pool-ke-server]`, or give the source an `auth-token-path`",
+        );
+        return None;
+    }
+    Some(generation)
 }
 
 /// The token in a file; `None` after a problem was reported.

@@ -8,11 +8,21 @@ use std::path::PathBuf;
 
 use nts_service::config::{Located, Problems, Section, load_part};
 
+use super::derived_token::TokenSecret;
 use super::source::{self, SourceConfig};
 use crate::selection::{Groups, MAX_SOURCES, MAX_WEIGHT};
 
 const SERVERS: &str = "key-exchange-servers";
 const FILE: &str = "key-exchange-servers-path";
+
+/// What the entries of a list may refer to.
+#[derive(Clone, Copy, Debug)]
+pub struct Context<'a> {
+    /// Groups of countries that sources may be listed for.
+    pub groups: &'a Groups,
+    /// What tokens are derived from.
+    pub token_secret: Option<&'a TokenSecret>,
+}
 
 /// What the configuration says about sources.
 #[derive(Clone, Debug, Default)]
@@ -26,11 +36,10 @@ pub struct SourceList {
 }
 
 impl SourceList {
-    /// Reads the list from a file of its own, whose sources may be listed for these groups. `None`
-    /// after a problem was reported.
-    pub fn load(file: Located<PathBuf>, groups: &Groups, problems: &Problems) -> Option<Self> {
+    /// Reads the list from a file of its own. `None` after a problem was reported.
+    pub fn load(file: Located<PathBuf>, context: Context<'_>, problems: &Problems) -> Option<Self> {
         let mut list = load_part(&file, SERVERS, problems, |root| {
-            read_file(root, &file, groups)
+            read_file(root, &file, context)
         })?;
         list.file = Some(file);
         Some(list)
@@ -58,15 +67,15 @@ impl From<Vec<SourceConfig>> for SourceList {
 }
 
 /// Reads the list. `None` after a problem was reported.
-pub(super) fn read(server: &Section<'_>, groups: &Groups) -> Option<SourceList> {
+pub(super) fn read(server: &Section<'_>, context: Context<'_>) -> Option<SourceList> {
     match (server.has(SERVERS), server.path(FILE)) {
         (true, Some(_)) => {
             let message = format!("both `{SERVERS}` and `{FILE}`; take one of them out");
             server.error(FILE, message);
-            read_inline(server, groups).map(SourceList::from)
+            read_inline(server, context).map(SourceList::from)
         }
-        (false, Some(file)) => SourceList::load(file, groups, server.problems()),
-        (true, None) => read_inline(server, groups).map(SourceList::from),
+        (false, Some(file)) => SourceList::load(file, context, server.problems()),
+        (true, None) => read_inline(server, context).map(SourceList::from),
         (false, None) => {
             // After a bad path there is nothing more to say.
             if !server.has(FILE) {
@@ -77,7 +86,7 @@ pub(super) fn read(server: &Section<'_>, groups: &Groups) -> Option<SourceList> 
     }
 }
 
-fn read_inline(server: &Section<'_>, groups: &Groups) -> Option<Vec<SourceConfig>> {
+fn read_inline(server: &Section<'_>, context: Context<'_>) -> Option<Vec<SourceConfig>> {
     if server.is_empty_list(SERVERS) {
         server.error(
             SERVERS,
@@ -85,7 +94,7 @@ fn read_inline(server: &Section<'_>, groups: &Groups) -> Option<Vec<SourceConfig
         );
         return None;
     }
-    let entries = read_entries(server, groups)?;
+    let entries = read_entries(server, context)?;
     if entries.complete && entries.enabled.is_empty() {
         server.error(SERVERS, "no source is enabled; enable at least one");
     } else if entries.complete && !entries.can_be_picked() {
@@ -100,13 +109,17 @@ fn read_inline(server: &Section<'_>, groups: &Groups) -> Option<Vec<SourceConfig
     Some(entries.enabled)
 }
 
-fn read_file(root: &Section<'_>, file: &Located<PathBuf>, groups: &Groups) -> Option<SourceList> {
+fn read_file(
+    root: &Section<'_>,
+    file: &Located<PathBuf>,
+    context: Context<'_>,
+) -> Option<SourceList> {
     let allow_mass_removal = root.or("allow-mass-removal", false);
     if !root.has(SERVERS) {
         root.required::<String>(SERVERS);
         return None;
     }
-    let entries = read_entries(root, groups)?;
+    let entries = read_entries(root, context)?;
     if entries.complete && !entries.can_be_picked() {
         root.problems().warning(
             file.place(),
@@ -135,7 +148,7 @@ impl Entries {
     }
 }
 
-fn read_entries(list: &Section<'_>, groups: &Groups) -> Option<Entries> {
+fn read_entries(list: &Section<'_>, context: Context<'_>) -> Option<Entries> {
     if list.list_length(SERVERS) > MAX_SOURCES {
         let message = format!("more than {MAX_SOURCES} sources; divide them over several pools");
         list.error(SERVERS, message);
@@ -150,7 +163,7 @@ fn read_entries(list: &Section<'_>, groups: &Groups) -> Option<Entries> {
     };
     for (index, section) in sections.into_iter().enumerate() {
         let enabled = section.or("enabled", true);
-        let Some(source) = source::read(&section, groups) else {
+        let Some(source) = source::read(&section, context) else {
             entries.complete = false;
             continue;
         };

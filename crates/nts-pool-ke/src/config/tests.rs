@@ -595,6 +595,66 @@ fn a_token_stands_in_one_place_only() {
 }
 
 #[test]
+fn tokens_can_follow_from_a_secret_of_the_pool() {
+    let files = Files::new();
+    files.write("secret", GOOD_TOKEN, 0o600);
+    let sources = r#"{ domain = "a.test", token-generation = 1 },
+{ domain = "b.test", token-generation = 1 }, { domain = "c.test" }"#;
+    let text = with_sources(sources, r#"token-secret-path = "DIR/secret""#);
+    let config = files.parse(&text).unwrap().value;
+    let secret = config.token_secret.as_ref().unwrap();
+    let tokens: Vec<_> = config
+        .sources
+        .sources
+        .iter()
+        .map(|it| &it.auth_token)
+        .collect();
+    for (token, id) in tokens.iter().zip(["a.test:4460", "b.test:4460"]) {
+        assert!(
+            token.as_ref().unwrap().matches(&secret.token(id, 1)),
+            "{id}"
+        );
+    }
+    assert!(tokens[2].is_none());
+    let shown = config.to_string();
+    assert!(shown.contains("token-secret-path = "), "{shown}");
+    assert!(
+        shown.contains("weight = 1, token-generation = 1, dialect"),
+        "{shown}"
+    );
+    assert!(!shown.contains("auth-token"), "{shown}");
+}
+
+#[test]
+fn a_generation_needs_a_secret_and_no_other_token() {
+    let files = Files::new();
+    let key = "error: pool.toml:7: nts-pool-ke-server.key-exchange-servers[1].token-generation";
+    assert_eq!(
+        files.problems(&with_sources(
+            r#"{ domain = "a.test", token-generation = 1 }"#,
+            ""
+        )),
+        format!(
+            "{key} = 1: there is no secret to derive the token from; see to `token-secret-path` in \
+             `[nts-pool-ke-server]`, or give the source an `auth-token-path`"
+        )
+    );
+    let both =
+        format!(r#"{{ domain = "a.test", auth-token = "{GOOD_TOKEN}", token-generation = 1 }}"#);
+    assert_eq!(
+        files.problems(&with_sources(&both, "")),
+        format!("{key} = 1: the token is given as well; take one of the two out")
+    );
+    files.write("secret", "short", 0o600);
+    let text = with_sources(ONE_SOURCE, r#"token-secret-path = "DIR/secret""#);
+    assert_eq!(
+        files.problems(&text),
+        "error: pool.toml:9: nts-pool-ke-server.token-secret-path: the secret in `DIR/secret` has 5 \
+         octets, which could be guessed; make one of 32 or more with `openssl rand -hex 32`"
+    );
+}
+
+#[test]
 fn token_files_of_others_are_refused_and_readable_ones_noted() {
     let files = Files::new();
     let text = with_sources(

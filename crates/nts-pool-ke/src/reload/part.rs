@@ -62,7 +62,7 @@ impl Part {
             Self::Sources => {
                 let list = std::mem::take(&mut config.sources);
                 config.sources = match list.file {
-                    Some(file) => SourceList::load(file, &config.groups, problems)?,
+                    Some(file) => SourceList::load(file, config.context(), problems)?,
                     None => list.with_tokens_read_again(problems)?,
                 };
             }
