@@ -12,8 +12,11 @@ test:
 e2e:
     cargo test --package testkit --features unstable_nts-pool
 
+# What things cost: choosing a source, answering, exchanging keys (see docs/performance.md).
+bench: bench-pick bench-handler bench-ntp bench-ke
+
 # What choosing a source costs: less than 100 ns for 1,000 sources of which 3 are denied.
-bench:
+bench-pick:
     cargo bench --package nts-pool-ke --bench pick
 
 # What an answer costs ntp-daemon beside chrony and ntpd-rs (see interop/bench-ntp --help), and how it
