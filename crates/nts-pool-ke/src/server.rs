@@ -75,8 +75,8 @@ impl Front {
                 family,
                 kind,
             });
-            if let Some(stream) = stream {
-                ke_stream::close(stream).await;
+            if let Some(mut stream) = stream {
+                ke_stream::close(&mut stream).await;
             }
         }
         .instrument(span)
@@ -104,8 +104,7 @@ impl Front {
         let Connection {
             stream, mut lease, ..
         } = connection;
-        let handshake = self.handshake(stream, &mut lease, budget, report).await;
-        let mut stream = match handshake {
+        let mut stream = match self.handshake(stream, &mut lease, budget, report).await {
             Ok(stream) => stream,
             Err(error) => return (Err(error), None),
         };
@@ -169,7 +168,16 @@ impl Front {
         let session = stream.get_ref().1;
         let exporter = UserSession(session);
         let origin = self.origin(user, session);
-        exchange::run(&request, exporter, origin, &self.sources, budget, report).await
+        // On the heap, so that a connection without a request does not cost what an exchange does.
+        Box::pin(exchange::run(
+            &request,
+            exporter,
+            origin,
+            &self.sources,
+            budget,
+            report,
+        ))
+        .await
     }
 
     /// What all log lines about one connection have in common: the name that the balancer gave it,

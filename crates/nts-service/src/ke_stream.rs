@@ -1,15 +1,17 @@
 //! Between a TLS stream and the sans-IO decoder: whole NTS-KE messages in and out.
 //!
 //! Nothing here looks into a message, and nothing here keeps time except for [`close`]: whoever
-//! reads or writes sets the deadline around it. Message octets may be keys, so the buffers are
-//! overwritten when dropped.
+//! reads or writes sets the deadline around it. Message octets may be keys, so they are read from
+//! where the TLS library has them, without another copy.
 
 use std::io;
 use std::time::Duration;
 
 use nts_proto::error::ParseError;
 use nts_proto::ke::message::{Message, MessageDecoder};
-use tokio::io::{AsyncRead, AsyncReadExt, AsyncWrite, AsyncWriteExt};
+use tokio::io::{
+    AsyncBufRead, AsyncBufReadExt, AsyncRead, AsyncReadExt, AsyncWrite, AsyncWriteExt,
+};
 use tokio::time::timeout;
 use zeroize::Zeroizing;
 
@@ -22,7 +24,9 @@ pub const CLOSE_WAIT: Duration = Duration::from_millis(100);
 /// [`close`] throws away no more than this many octets that the peer still sends.
 const MAX_DRAIN: usize = 64 << 10;
 
-const READ_SIZE: usize = 4096;
+/// What it throws away at once. Hardly anybody still sends something, and everybody has to be given
+/// the room.
+const DRAIN_SIZE: usize = 512;
 
 /// Why no message came.
 #[derive(Debug, thiserror::Error)]
@@ -53,23 +57,25 @@ pub enum ReadError {
 /// octets.
 pub async fn read_message<S>(stream: &mut S, limit: usize) -> Result<Message, ReadError>
 where
-    S: AsyncRead + Unpin,
+    S: AsyncBufRead + Unpin,
 {
     let mut decoder = MessageDecoder::new(limit);
-    let mut buffer = Zeroizing::new([0; READ_SIZE]);
     let mut received = 0;
     loop {
-        let (count, said_so) = match stream.read(&mut buffer[..]).await {
-            Ok(count) => (count, true),
+        let (octets, said_so) = match stream.fill_buf().await {
+            Ok(octets) => (octets, true),
             // TCP ended without close_notify, in order or not.
-            Err(error) if is_end(&error) => (0, false),
+            Err(error) if is_end(&error) => (&[][..], false),
             Err(error) => return Err(error.into()),
         };
+        let count = octets.len();
         if count == 0 {
             return Err(ReadError::Closed { received, said_so });
         }
         received += count;
-        if let Some(message) = decoder.feed(&buffer[..count])? {
+        let message = decoder.feed(octets)?;
+        stream.consume(count);
+        if let Some(message) = message {
             return Ok(message);
         }
     }
@@ -113,7 +119,7 @@ where
 {
     let _ = timeout(CLOSE_WAIT, async {
         stream.shutdown().await?;
-        let mut buffer = Zeroizing::new([0; READ_SIZE]);
+        let mut buffer = Zeroizing::new([0; DRAIN_SIZE]);
         let mut drained = 0;
         while drained < MAX_DRAIN {
             match stream.read(&mut buffer[..]).await? {

@@ -5,7 +5,7 @@ use std::task::{Context, Poll};
 
 use rcgen::{CertificateParams, KeyPair};
 use rustls_pki_types::{PrivateKeyDer, ServerName};
-use tokio::io::{DuplexStream, ReadBuf, duplex};
+use tokio::io::{BufReader, DuplexStream, ReadBuf, duplex};
 use tokio::time::Instant;
 
 use super::*;
@@ -18,7 +18,8 @@ const REQUEST: [u8; 10] = [0x80, 1, 0, 2, 0, 0, 0x80, 0, 0, 0];
 
 #[tokio::test]
 async fn a_message_in_single_octets_is_read_without_waiting_for_the_end() {
-    let (mut ours, mut theirs) = duplex(1);
+    let (ours, mut theirs) = duplex(1);
+    let mut ours = BufReader::new(ours);
     let write = async {
         for octet in REQUEST {
             theirs.write_all(&[octet]).await.unwrap();
@@ -58,7 +59,7 @@ async fn limits_and_leftovers_are_the_decoders_business() {
 
 #[tokio::test]
 async fn an_endless_message_is_stopped_at_the_limit() {
-    let mut endless = tokio::io::repeat(0x11);
+    let mut endless = BufReader::new(tokio::io::repeat(0x11));
     let error = read_message(&mut endless, 65536).await.unwrap_err();
     assert!(
         matches!(error, ReadError::Malformed(ParseError::TooLong)),
@@ -225,7 +226,10 @@ impl AsyncRead for Broken {
 
 #[tokio::test]
 async fn a_reset_counts_as_closed_and_other_failures_do_not() {
-    let read = async |kind| read_message(&mut Broken(kind), 4096).await.unwrap_err();
+    let read = async |kind| {
+        let mut broken = BufReader::new(Broken(kind));
+        read_message(&mut broken, 4096).await.unwrap_err()
+    };
     for kind in [io::ErrorKind::ConnectionReset, io::ErrorKind::UnexpectedEof] {
         let error = read(kind).await;
         assert!(
@@ -282,7 +286,7 @@ async fn closing_drains_a_bounded_amount() {
     })
     .await;
     assert!(
-        (MAX_DRAIN..MAX_DRAIN + READ_SIZE + 1024).contains(&sent),
+        (MAX_DRAIN..MAX_DRAIN + DRAIN_SIZE + 1024).contains(&sent),
         "{sent}"
     );
 }

@@ -2,7 +2,7 @@
 
 use std::future::Future;
 use std::net::SocketAddr;
-use std::pin::pin;
+use std::pin::{Pin, pin};
 use std::time::Duration;
 
 use tokio::net::TcpStream;
@@ -58,7 +58,7 @@ impl Newcomer {
         let (deadline, moved) = watch::channel(self.accepted + self.limits.time_limit);
         let user = opened.forwarded.as_ref().and_then(|it| it.user);
         // The handler is called in here, so that a panic of its own stays in here too.
-        let handling = handler(Connection {
+        let handling = pin!(handler(Connection {
             stream: QuickAckStream::new(self.stream),
             peer: user.unwrap_or(self.peer),
             forwarded: opened.forwarded,
@@ -68,7 +68,7 @@ impl Newcomer {
                 shutdown: self.shutdown,
                 cut: self.cut,
             },
-        });
+        }));
         tokio::select! {
             biased;
             end = within_deadline(handling, moved, self.limits.grace) => end,
@@ -85,12 +85,13 @@ async fn told(word: oneshot::Receiver<()>) {
 }
 
 /// Ends the handler if it overruns the deadline, which may be moved meanwhile, by `grace`.
+///
+/// It is pinned already: whoever takes a future by value has room for it twice.
 async fn within_deadline(
-    handler: impl Future<Output = ()>,
+    mut handler: Pin<&mut impl Future<Output = ()>>,
     mut deadline: watch::Receiver<Instant>,
     grace: Duration,
 ) -> End {
-    let mut handler = pin!(handler);
     loop {
         let end = *deadline.borrow_and_update() + grace;
         tokio::select! {
