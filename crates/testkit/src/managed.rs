@@ -9,8 +9,10 @@ use std::os::fd::OwnedFd;
 use std::os::unix::net::UnixDatagram;
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, ExitStatus, Stdio};
+use std::time::Duration;
 
 use nix::sys::signal::{Signal, kill};
+use nix::time::{clock_getcpuclockid, clock_gettime};
 use nix::unistd::Pid;
 use nts_pool_ke::program;
 use nts_service::exit::ExitCode;
@@ -151,6 +153,13 @@ impl Drop for Program {
         let _ = self.0.kill();
         let _ = self.0.wait();
     }
+}
+
+/// The processor time, user and system, that a process has spent.
+pub(crate) fn cpu(process: u32) -> Duration {
+    let id = i32::try_from(process).expect("a process id");
+    let clock = clock_getcpuclockid(Pid::from_raw(id)).expect("a child that lives");
+    clock_gettime(clock).expect("a child that lives").into()
 }
 
 /// The memory that a process has in use, in octets.

@@ -216,11 +216,11 @@ impl RawClient {
     }
 }
 
-/// The status of an HTTP server's answer to a GET of this path.
+/// An HTTP server's answer to a GET of this path: its status and its text.
 ///
 /// # Panics
 /// If there is no answer.
-pub async fn http_status(server: SocketAddr, path: &str) -> u16 {
+pub async fn http_get(server: SocketAddr, path: &str) -> (u16, String) {
     let ask = async {
         let mut stream = TcpStream::connect(server).await?;
         let request = format!("GET {path} HTTP/1.0\r\n\r\n");
@@ -231,7 +231,8 @@ pub async fn http_status(server: SocketAddr, path: &str) -> u16 {
     };
     let answer = within("an HTTP answer", ask).await.expect("an answer");
     let status = answer.split(' ').nth(1).and_then(|it| it.parse().ok());
-    status.expect("a status line")
+    let (_, text) = answer.split_once("\r\n\r\n").unwrap_or_default();
+    (status.expect("a status line"), text.to_owned())
 }
 
 async fn read_to_end(stream: &mut (impl AsyncRead + Unpin)) -> Transcript {

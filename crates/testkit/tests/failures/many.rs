@@ -11,7 +11,7 @@ use testkit::deadline::eventually;
 use testkit::faulty_source::{Connect, Script};
 use testkit::lab::{POOL_NAME, RunningPool, loopback};
 use testkit::user::{Failure, plain_request};
-use testkit::wire::http_status;
+use testkit::wire::http_get;
 use testkit::{FaultySource, Lab};
 use tokio::sync::watch;
 use tokio::task::JoinSet;
@@ -48,7 +48,7 @@ async fn all_become(sources: &[FaultySource], connect: Connect) {
 
 async fn readiness(pool: &RunningPool) -> u16 {
     let metrics = pool.running.metrics_address().expect("an exporter");
-    http_status(metrics, "/readyz").await
+    http_get(metrics, "/readyz").await.0
 }
 
 async fn wait_until_ready(pool: &RunningPool, expected: u16) {

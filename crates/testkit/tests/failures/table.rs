@@ -68,6 +68,36 @@ fn every_failure_has_its_tests() {
     }
 }
 
+/// The tests that the pool's design wants for the faults of the node itself (rows 18 to 35).
+const OF_THE_NODE: [&str; 17] = [
+    "geo_corrupt_reload",
+    "reload_broken_keeps_old",
+    "cert_expiry_ready",
+    "cert_half_renewed",
+    "emfile_survives",
+    "slowloris_10k",
+    "idle_10k_memory",
+    "slow_bytes",
+    "critical_unknown",
+    "sigterm_no_reset",
+    "reload_under_load",
+    "proxy_eof_no_spin",
+    "proxy_allowlist",
+    "dns_stale",
+    "ssrf_private",
+    "clock_jump",
+    "panic_isolated",
+];
+
+#[test]
+fn the_table_has_every_fault_of_the_node() {
+    let table = fs::read_to_string(root().join("docs/failures.md")).expect("the table");
+    let named: BTreeSet<String> = named(&table).into_iter().flatten().collect();
+    for name in OF_THE_NODE {
+        assert!(named.contains(name), "`{name}` stands in no line");
+    }
+}
+
 #[test]
 fn a_test_that_is_not_there_would_be_seen() {
     let rows = named("| a | b |\n| --- | --- |\n| c `d` | `e`, `f` |\n| g | none |");
