@@ -16,7 +16,7 @@ use rustls_pki_types::{CertificateDer, PrivateKeyDer, ServerName};
 use serde::Serialize;
 
 use crate::BoxError;
-use crate::key_exchange::{Group, Suite, User};
+use crate::key_exchange::{Group, Offer, Suite, User};
 
 /// Handshakes before any is counted.
 const WARM_UP: u32 = 200;
@@ -66,7 +66,11 @@ pub(crate) fn run(options: &Options) -> Result<(), BoxError> {
     let chain = CertificateDer::pem_file_iter(&options.chain)?.collect::<Result<Vec<_>, _>>()?;
     let identity = Identity::new(chain, PrivateKeyDer::from_pem_file(&options.key)?)?;
     let server = tls::server_config(&identity, ClientCertificates::Ignore);
-    let offer = (options.group, options.suite);
+    let offer = Offer {
+        group: options.group,
+        suite: options.suite,
+        ..Offer::default()
+    };
     let algorithm = AeadAlgorithm::AesSivCmac256;
     let user = User::new(&options.authority, offer, algorithm, Vec::new())?;
     let name = ServerName::try_from(options.name.clone())?;

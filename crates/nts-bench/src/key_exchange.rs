@@ -15,6 +15,7 @@ use nts_proto::ke::request::KeyExchangeRequest;
 use nts_proto::ke::response::KeyExchangeResponse;
 use nts_service::{ke_stream, tls};
 use rustls::client::Resumption;
+use rustls::client::danger::DangerousClientConfigBuilder;
 use rustls::crypto::{CryptoProvider, aws_lc_rs};
 use rustls::version::TLS13;
 use rustls::{ClientConfig, RootCertStore};
@@ -22,8 +23,10 @@ use rustls_pki_types::pem::PemObject;
 use rustls_pki_types::{CertificateDer, ServerName};
 use tokio::net::TcpStream;
 use tokio::time::timeout;
+use tokio_rustls::client::TlsStream;
 
 use crate::BoxError;
+use crate::verifier::Verifier;
 
 /// Time for connection, handshake, request and answer.
 const LIMIT: Duration = Duration::from_secs(10);
@@ -50,14 +53,31 @@ pub(crate) enum Suite {
     Chacha20,
 }
 
+/// How a user talks TLS.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Offer {
+    pub(crate) group: Group,
+    pub(crate) suite: Suite,
+    /// See [`Verifier`].
+    pub(crate) verify_every: u64,
+}
+
+impl Default for Offer {
+    fn default() -> Self {
+        Self {
+            group: Group::X25519,
+            suite: Suite::Any,
+            verify_every: 1,
+        }
+    }
+}
+
 /// What an exchange gave.
 #[derive(Debug)]
 pub(crate) struct Exchanged {
     pub(crate) algorithm: AeadAlgorithm,
     pub(crate) keys: SessionKeys,
     pub(crate) cookies: Vec<Cookie>,
-    /// Whom the server named; `None` is the server itself.
-    pub(crate) server: Option<NtpServerName>,
 }
 
 /// A user: whom he trusts, and what he offers.
@@ -65,6 +85,8 @@ pub(crate) struct Exchanged {
 pub(crate) struct User {
     config: Arc<ClientConfig>,
     request: KeyExchangeRequest,
+    /// The octets of the request.
+    encoded: Arc<[u8]>,
 }
 
 impl User {
@@ -75,7 +97,7 @@ impl User {
     /// If the file cannot be read or has no authority.
     pub(crate) fn new(
         authority: &Path,
-        (group, suite): (Group, Suite),
+        offer: Offer,
         algorithm: AeadAlgorithm,
         denied: Vec<NtpServerName>,
     ) -> Result<Self, BoxError> {
@@ -86,7 +108,8 @@ impl User {
             compliant_exporter: algorithm == AeadAlgorithm::Aes128GcmSiv,
         };
         Ok(Self {
-            config: client_config(authority, group, suite)?,
+            config: client_config(authority, offer)?,
+            encoded: request.encode().as_ref().into(),
             request,
         })
     }
@@ -100,37 +123,28 @@ impl User {
     ///
     /// # Errors
     /// Whatever went wrong, in words.
-    pub(crate) async fn exchange(
+    pub(crate) async fn ask(
         &self,
         server: SocketAddr,
         name: ServerName<'static>,
-    ) -> Result<Exchanged, BoxError> {
-        timeout(LIMIT, self.try_exchange(server, name))
+    ) -> Result<(KeyExchangeResponse, TlsStream<TcpStream>), BoxError> {
+        timeout(LIMIT, self.try_to_ask(server, name))
             .await
             .map_err(|_| "no answer in ten seconds")?
     }
 
-    async fn try_exchange(
+    async fn try_to_ask(
         &self,
         server: SocketAddr,
         name: ServerName<'static>,
-    ) -> Result<Exchanged, BoxError> {
+    ) -> Result<(KeyExchangeResponse, TlsStream<TcpStream>), BoxError> {
         let stream = TcpStream::connect(server).await?;
         stream.set_nodelay(true)?;
         let mut stream = tls::connect(self.config(), name, stream).await?;
-        ke_stream::write_message(&mut stream, self.request.encode().as_ref()).await?;
+        ke_stream::write_message(&mut stream, &self.encoded).await?;
         let message = ke_stream::read_message(&mut stream, RESPONSE_LIMIT).await?;
         let response = KeyExchangeResponse::parse(&message, &self.request)?;
-        let negotiated = response
-            .negotiated()
-            .ok_or("an algorithm without a key length")?;
-        let keys = tls::export_session_keys(stream.get_ref().1, &negotiated)?;
-        Ok(Exchanged {
-            algorithm: response.algorithm,
-            keys,
-            cookies: response.cookies,
-            server: response.server,
-        })
+        Ok((response, stream))
     }
 }
 
@@ -143,31 +157,32 @@ pub(crate) fn run(
     authority: &Path,
     algorithm: AeadAlgorithm,
 ) -> Result<Exchanged, BoxError> {
-    let user = User::new(
-        authority,
-        (Group::X25519, Suite::Any),
-        algorithm,
-        Vec::new(),
-    )?;
+    let user = User::new(authority, Offer::default(), algorithm, Vec::new())?;
+    let name = ServerName::IpAddress(server.ip().into());
     let runtime = tokio::runtime::Builder::new_current_thread()
         .enable_all()
         .build()?;
-    runtime.block_on(user.exchange(server, ServerName::IpAddress(server.ip().into())))
+    let (response, stream) = runtime.block_on(user.ask(server, name))?;
+    let negotiated = response
+        .negotiated()
+        .ok_or("an algorithm without a key length")?;
+    Ok(Exchanged {
+        algorithm: response.algorithm,
+        keys: tls::export_session_keys(stream.get_ref().1, &negotiated)?,
+        cookies: response.cookies,
+    })
 }
 
-fn client_config(
-    authority: &Path,
-    group: Group,
-    suite: Suite,
-) -> Result<Arc<ClientConfig>, BoxError> {
+fn client_config(authority: &Path, offer: Offer) -> Result<Arc<ClientConfig>, BoxError> {
     let mut roots = RootCertStore::empty();
     for certificate in CertificateDer::pem_file_iter(authority)? {
         roots.add(certificate?)?;
     }
-    let provider = Arc::new(provider(group, suite));
-    let mut config = ClientConfig::builder_with_provider(provider)
-        .with_protocol_versions(&[&TLS13])?
-        .with_root_certificates(roots)
+    let provider = Arc::new(provider(offer.group, offer.suite));
+    let verifier = Verifier::new(roots, Arc::clone(&provider), offer.verify_every)?;
+    let cfg = ClientConfig::builder_with_provider(provider).with_protocol_versions(&[&TLS13])?;
+    let mut config = DangerousClientConfigBuilder { cfg }
+        .with_custom_certificate_verifier(Arc::new(verifier))
         .with_no_client_auth();
     config.alpn_protocols = vec![tls::ALPN.to_vec()];
     config.resumption = Resumption::disabled();

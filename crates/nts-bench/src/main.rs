@@ -6,11 +6,13 @@
 #![forbid(unsafe_code)]
 #![allow(clippy::print_stdout, reason = "printing is what it is for")]
 
+mod connections;
 mod floor;
 mod ke;
 mod key_exchange;
 mod ntp;
 mod process;
+mod verifier;
 
 use std::error::Error;
 use std::process::ExitCode;

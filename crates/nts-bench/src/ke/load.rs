@@ -1,13 +1,16 @@
-//! Users, one after the other or at a steady rate.
+//! Users, one after the other or at a steady rate, on threads that share nothing.
 
 use std::collections::BTreeMap;
+use std::io;
 use std::net::SocketAddr;
 use std::sync::Arc;
-use std::time::Duration;
+use std::thread;
+use std::time::{Duration, Instant};
 
 use rustls_pki_types::ServerName;
+use tokio::runtime::Builder;
 use tokio::task::JoinSet;
-use tokio::time::{Instant, MissedTickBehavior, interval};
+use tokio::time::{MissedTickBehavior, interval_at};
 
 use crate::BoxError;
 use crate::key_exchange::User;
@@ -18,9 +21,9 @@ const MOST: usize = 10_000;
 /// How users follow each other.
 #[derive(Clone, Copy, Debug)]
 pub(super) enum Pace {
-    /// So many at a time.
+    /// So many at a time: whoever is done is followed by the next.
     Closed(usize),
-    /// One after the other with this time between them.
+    /// One after the other with this time between them, whatever comes back.
     Every(Duration),
 }
 
@@ -83,13 +86,55 @@ impl Load {
     }
 
     /// Lets users come for `time`, and waits for the last; how long it all took.
-    pub(super) async fn run(&self, pace: Pace, time: Duration) -> (Seen, Duration) {
+    ///
+    /// They are dealt out to `threads` threads, each with its own runtime: no user's wake-up
+    /// crosses from one to another.
+    ///
+    /// # Errors
+    /// If a thread cannot start.
+    pub(super) fn run(
+        &self,
+        pace: Pace,
+        time: Duration,
+        threads: usize,
+    ) -> io::Result<(Seen, Duration)> {
         let started = Instant::now();
-        let seen = match pace {
-            Pace::Closed(users) => self.closed(users, started + time).await,
-            Pace::Every(pause) => self.paced(pause, started + time).await,
-        };
-        (seen, started.elapsed())
+        let seen = thread::scope(|scope| {
+            let shares: Vec<_> = (0..threads)
+                .map(|number| scope.spawn(move || self.share(pace, time, (number, threads))))
+                .collect();
+            shares
+                .into_iter()
+                .try_fold(Seen::default(), |mut all, share| {
+                    all.add(share.join().expect("a thread of load does not panic")?);
+                    io::Result::Ok(all)
+                })
+        })?;
+        Ok((seen, started.elapsed()))
+    }
+
+    /// What falls to one of the threads.
+    fn share(
+        &self,
+        pace: Pace,
+        time: Duration,
+        (number, threads): (usize, usize),
+    ) -> io::Result<Seen> {
+        let runtime = Builder::new_current_thread().enable_all().build()?;
+        let end = Instant::now() + time;
+        let every = |pause: Duration, n: usize| pause * u32::try_from(n).unwrap_or(u32::MAX);
+        Ok(runtime.block_on(async {
+            match pace {
+                Pace::Closed(users) => {
+                    let mine = users / threads + usize::from(number < users % threads);
+                    self.closed(mine, end).await
+                }
+                Pace::Every(pause) => {
+                    let first = Instant::now() + every(pause, number);
+                    self.paced(first, every(pause, threads), end).await
+                }
+            }
+        }))
     }
 
     async fn closed(&self, users: usize, end: Instant) -> Seen {
@@ -107,12 +152,12 @@ impl Load {
         sum(tasks).await
     }
 
-    async fn paced(&self, pause: Duration, end: Instant) -> Seen {
+    async fn paced(&self, first: Instant, pause: Duration, end: Instant) -> Seen {
         let mut tasks = JoinSet::new();
         let mut seen = Seen::default();
-        let mut ticks = interval(pause);
+        let mut ticks = interval_at(first.into(), pause);
         ticks.set_missed_tick_behavior(MissedTickBehavior::Burst);
-        while ticks.tick().await < end {
+        while ticks.tick().await.into_std() < end {
             while let Some(done) = tasks.try_join_next() {
                 seen.add(done.expect("a user does not panic"));
             }
@@ -136,12 +181,10 @@ impl Target {
     /// One exchange: which server it gave, and how long it took.
     async fn exchange(&self) -> Result<(String, Duration), BoxError> {
         let started = Instant::now();
-        let exchanged = self.user.exchange(self.server, self.name.clone()).await?;
+        // The connection is closed once the clock stands still.
+        let (response, _connection) = self.user.ask(self.server, self.name.clone()).await?;
         let time = started.elapsed();
-        if exchanged.cookies.is_empty() {
-            return Err("an answer without cookies".into());
-        }
-        let server = exchanged.server.map(|name| name.canonical());
+        let server = response.server.map(|name| name.canonical());
         Ok((server.unwrap_or_else(|| "itself".into()), time))
     }
 }

@@ -14,8 +14,8 @@ use nts_proto::ke::name::NtpServerName;
 use rustls_pki_types::ServerName;
 use serde::Serialize;
 
-use crate::key_exchange::{Group, Suite, User};
-use crate::{BoxError, process};
+use crate::key_exchange::{Group, Offer, Suite, User};
+use crate::{BoxError, connections, process};
 use latency::Latency;
 use load::{Load, Pace, Seen};
 
@@ -42,9 +42,13 @@ pub(crate) struct Options {
     /// Seconds before that are not.
     #[arg(long, default_value_t = 0.5)]
     warm_up: f64,
-    /// Threads that make load.
-    #[arg(long, default_value_t = 2)]
-    threads: usize,
+    /// Threads that make load (default: one for each CPU that it may use).
+    #[arg(long)]
+    threads: Option<usize>,
+    /// Of the signatures that prove the server's identity each so-manyth is verified, after the first
+    /// (1: all, and the certificates each time too).
+    #[arg(long, default_value_t = 64)]
+    verify_every: u64,
     /// What users offer for the agreement on TLS keys.
     #[arg(long, value_enum, default_value_t = Group::X25519)]
     group: Group,
@@ -60,6 +64,9 @@ pub(crate) struct Options {
     /// Processes whose CPU time and memory are measured, separated by commas.
     #[arg(long, value_delimiter = ',')]
     pids: Vec<u32>,
+    /// Processes behind them, like a pool's time sources: CPU time, and connections begun to them.
+    #[arg(long, value_delimiter = ',')]
+    behind: Vec<u32>,
 }
 
 /// What is printed.
@@ -73,7 +80,13 @@ struct Report {
     cpu_us_per_exchange: Option<f64>,
     /// CPU time of the processes per second.
     cpu_load: Option<f64>,
-    /// CPU time of the load itself per second.
+    /// CPU time of those behind them, per exchange and per second.
+    behind_cpu_us_per_exchange: Option<f64>,
+    behind_cpu_load: Option<f64>,
+    /// Connections per exchange that others than the load began in this network namespace.
+    connections_per_exchange: Option<f64>,
+    /// CPU time of the load itself, per exchange and per second.
+    own_cpu_us_per_exchange: Option<f64>,
     own_cpu_load: f64,
     /// Most memory that the processes ever held together.
     peak_memory_kib: Option<u64>,
@@ -92,21 +105,50 @@ pub(crate) fn run(options: &Options) -> Result<(), BoxError> {
         None => Pace::Closed(options.concurrency.max(1)),
         Some(rate) => Pace::Every(Duration::try_from_secs_f64(1.0 / rate)?),
     };
-    let runtime = tokio::runtime::Builder::new_multi_thread()
-        .worker_threads(options.threads.max(1))
-        .enable_all()
-        .build()?;
+    let threads = match options.threads {
+        Some(threads) => threads.max(1),
+        None => std::thread::available_parallelism()?.get(),
+    };
+    // With what there is it runs too, as long as that suffices.
+    let _ = nts_service::files::raise_limit();
     let warm_up = Duration::try_from_secs_f64(options.warm_up)?;
     if !warm_up.is_zero() {
-        runtime.block_on(load.run(pace, warm_up));
+        load.run(pace, warm_up, threads)?;
     }
-    let own = [std::process::id()];
-    let (before, own_before) = (process::cpu(&options.pids)?, process::cpu(&own)?);
+    let before = Spent::so_far(options)?;
     let time = Duration::try_from_secs_f64(options.seconds)?;
-    let (seen, took) = runtime.block_on(load.run(pace, time));
-    let used = process::cpu(&options.pids)?.saturating_sub(before);
-    let own_used = process::cpu(&own)?.saturating_sub(own_before);
-    report(options, seen, [took, used, own_used])
+    let (seen, took) = load.run(pace, time, threads)?;
+    let spent = Spent::so_far(options)?.since(&before);
+    report(options, seen, took, &spent)
+}
+
+/// What has been used up, by whom.
+#[derive(Debug)]
+struct Spent {
+    cpu: Duration,
+    behind: Duration,
+    own: Duration,
+    connections: u64,
+}
+
+impl Spent {
+    fn so_far(options: &Options) -> Result<Self, BoxError> {
+        Ok(Self {
+            cpu: process::cpu(&options.pids)?,
+            behind: process::cpu(&options.behind)?,
+            own: process::cpu(&[std::process::id()])?,
+            connections: connections::begun()?,
+        })
+    }
+
+    fn since(&self, before: &Self) -> Self {
+        Self {
+            cpu: self.cpu.saturating_sub(before.cpu),
+            behind: self.behind.saturating_sub(before.behind),
+            own: self.own.saturating_sub(before.own),
+            connections: self.connections - before.connections,
+        }
+    }
 }
 
 fn load(options: &Options) -> Result<Load, BoxError> {
@@ -114,7 +156,11 @@ fn load(options: &Options) -> Result<Load, BoxError> {
         .map(|n| NtpServerName::from_bytes(format!("denied-{n}.example").as_bytes()));
     let user = User::new(
         &options.authority,
-        (options.group, options.suite),
+        Offer {
+            group: options.group,
+            suite: options.suite,
+            verify_every: options.verify_every,
+        },
         AeadAlgorithm::from(options.aead),
         denied.collect::<Result<_, _>>()?,
     )?;
@@ -128,20 +174,29 @@ fn load(options: &Options) -> Result<Load, BoxError> {
 fn report(
     options: &Options,
     mut seen: Seen,
-    [took, used, own_used]: [Duration; 3],
+    took: Duration,
+    spent: &Spent,
 ) -> Result<(), BoxError> {
     let exchanges = seen.exchanges();
     let measured = !options.pids.is_empty();
+    let has_behind = !options.behind.is_empty();
     let seconds = took.as_secs_f64();
+    let per_exchange = |amount: f64| (exchanges > 0).then(|| amount / exchanges as f64);
+    let each = |time: Duration| per_exchange(time.as_secs_f64() * 1e6);
+    let load = |time: Duration| time.as_secs_f64() / seconds;
+    let others = spent.connections.saturating_sub(exchanges + seen.failed);
     let report = Report {
         exchanges,
         failed: seen.failed,
         seconds,
         exchanges_per_second: exchanges as f64 / seconds,
-        cpu_us_per_exchange: (measured && exchanges > 0)
-            .then(|| used.as_secs_f64() * 1e6 / exchanges as f64),
-        cpu_load: measured.then(|| used.as_secs_f64() / seconds),
-        own_cpu_load: own_used.as_secs_f64() / seconds,
+        cpu_us_per_exchange: each(spent.cpu).filter(|_| measured),
+        cpu_load: measured.then(|| load(spent.cpu)),
+        behind_cpu_us_per_exchange: each(spent.behind).filter(|_| has_behind),
+        behind_cpu_load: has_behind.then(|| load(spent.behind)),
+        connections_per_exchange: per_exchange(others as f64).filter(|_| has_behind),
+        own_cpu_us_per_exchange: each(spent.own),
+        own_cpu_load: load(spent.own),
         peak_memory_kib: match measured {
             true => Some(process::peak_memory(&options.pids)?),
             false => None,

@@ -205,7 +205,6 @@ mod tests {
             algorithm,
             cookies: cookies.collect(),
             keys: session,
-            server: None,
         };
         let requests = Requests::nts(&exchanged).unwrap();
         assert_eq!(requests.datagram(0).len(), 232);
