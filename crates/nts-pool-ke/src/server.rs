@@ -76,7 +76,7 @@ impl Front {
                 kind,
             });
             if let Some(mut stream) = stream {
-                ke_stream::close(&mut stream).await;
+                ke_stream::see_off(&mut stream).await;
             }
         }
         .instrument(span)
@@ -121,7 +121,7 @@ impl Front {
         let Some(message) = message else {
             return (result, None);
         };
-        let write = ke_stream::write_message(&mut stream, message.as_ref());
+        let write = ke_stream::write_last_message(&mut stream, message.as_ref());
         match timeout_at(budget.deadline(), write).await {
             Ok(Ok(())) => (result, Some(stream)),
             // The user is gone, or does not read. What failed before that matters more.

@@ -198,7 +198,8 @@ impl Source {
     /// # Errors
     /// See [`UpstreamError`].
     pub(crate) async fn open(&self, family: Option<Family>) -> Result<Connection, UpstreamError> {
-        let connected = self.connector.open(family).await?;
+        // On the heap, so that exchanges over kept connections do not carry its state.
+        let connected = Box::pin(self.connector.open(family)).await?;
         self.note_round_trip(connected.round_trip);
         Ok(connected.connection)
     }

@@ -4,7 +4,7 @@
 //! reads or writes sets the deadline around it. Message octets may be keys, so they are read from
 //! where the TLS library has them, without another copy.
 
-use std::io;
+use std::io::{self, Write as _};
 use std::time::Duration;
 
 use nts_proto::error::ParseError;
@@ -13,6 +13,7 @@ use tokio::io::{
     AsyncBufRead, AsyncBufReadExt, AsyncRead, AsyncReadExt, AsyncWrite, AsyncWriteExt,
 };
 use tokio::time::timeout;
+use tokio_rustls::server::TlsStream;
 use zeroize::Zeroizing;
 
 /// The longest message that fits into one TLS record (RFC 8446 §5.1).
@@ -24,9 +25,8 @@ pub const CLOSE_WAIT: Duration = Duration::from_millis(100);
 /// [`close`] throws away no more than this many octets that the peer still sends.
 const MAX_DRAIN: usize = 64 << 10;
 
-/// What it throws away at once. Hardly anybody still sends something, and everybody has to be given
-/// the room.
-const DRAIN_SIZE: usize = 512;
+/// Octets that [`close`] throws away at a time. Few come, if any.
+const DRAIN_SIZE: usize = 256;
 
 /// Why no message came.
 #[derive(Debug, thiserror::Error)]
@@ -50,7 +50,8 @@ pub enum ReadError {
 /// Reads one message of at most `limit` octets (RFC 8915 §4).
 ///
 /// A message ends with its End of Message record: the end of the stream is neither needed nor
-/// awaited, and is an error before that. Not cancel safe: a message that was begun is lost.
+/// awaited, and is an error before that. Octets are taken from where the stream has them, so that
+/// waiting for a message costs no buffer. Not cancel safe: a message that was begun is lost.
 ///
 /// # Errors
 /// [`ReadError`]; never waits longer than the caller's deadline, never holds more than `limit`
@@ -68,14 +69,14 @@ where
             Err(error) if is_end(&error) => (&[][..], false),
             Err(error) => return Err(error.into()),
         };
-        let count = octets.len();
-        if count == 0 {
+        if octets.is_empty() {
             return Err(ReadError::Closed { received, said_so });
         }
-        received += count;
-        let message = decoder.feed(octets)?;
+        let count = octets.len();
+        let outcome = decoder.feed(octets);
         stream.consume(count);
-        if let Some(message) = message {
+        received += count;
+        if let Some(message) = outcome? {
             return Ok(message);
         }
     }
@@ -98,14 +99,35 @@ pub async fn write_message<S>(stream: &mut S, message: &[u8]) -> io::Result<()>
 where
     S: AsyncWrite + Unpin,
 {
-    if message.len() > MAX_WRITE {
-        return Err(io::Error::new(
-            io::ErrorKind::InvalidInput,
-            "message does not fit into one TLS record",
-        ));
-    }
+    fits(message)?;
     stream.write_all(message).await?;
     stream.flush().await
+}
+
+/// Writes a server's last message, which is exactly one TLS record, and close_notify behind it, in
+/// one write. [`see_off`] comes next.
+///
+/// # Errors
+/// As [`write_message`].
+pub async fn write_last_message<S>(stream: &mut TlsStream<S>, message: &[u8]) -> io::Result<()>
+where
+    S: AsyncRead + AsyncWrite + Unpin,
+{
+    fits(message)?;
+    let session = stream.get_mut().1;
+    session.writer().write_all(message)?;
+    session.send_close_notify();
+    stream.flush().await
+}
+
+fn fits(message: &[u8]) -> io::Result<()> {
+    match message.len() {
+        0..=MAX_WRITE => Ok(()),
+        _ => Err(io::Error::new(
+            io::ErrorKind::InvalidInput,
+            "message does not fit into one TLS record",
+        )),
+    }
 }
 
 /// Sends close_notify and waits at most [`CLOSE_WAIT`] for the peer to close.
@@ -119,17 +141,35 @@ where
 {
     let _ = timeout(CLOSE_WAIT, async {
         stream.shutdown().await?;
-        let mut buffer = Zeroizing::new([0; DRAIN_SIZE]);
-        let mut drained = 0;
-        while drained < MAX_DRAIN {
-            match stream.read(&mut buffer[..]).await? {
-                0 => break,
-                count => drained += count,
-            }
-        }
-        io::Result::Ok(())
+        drain(&mut stream).await
     })
     .await;
+}
+
+/// Waits at most [`CLOSE_WAIT`] for a peer that has got [the last message](write_last_message) to
+/// close, as [`close`] does. He has been told already that nothing more comes, and mostly closes
+/// at once; only if he does not, TCP is closed from this side.
+pub async fn see_off<S>(stream: &mut TlsStream<S>)
+where
+    S: AsyncRead + AsyncWrite + Unpin,
+{
+    if timeout(CLOSE_WAIT, drain(stream)).await.is_err() {
+        // Never waits: nothing is left to be written.
+        let _ = stream.shutdown().await;
+    }
+}
+
+/// Reads until the peer has closed, but not much.
+async fn drain(stream: &mut (impl AsyncRead + Unpin)) -> io::Result<()> {
+    let mut buffer = Zeroizing::new([0; DRAIN_SIZE]);
+    let mut drained = 0;
+    while drained < MAX_DRAIN {
+        match stream.read(&mut buffer[..]).await? {
+            0 => break,
+            count => drained += count,
+        }
+    }
+    Ok(())
 }
 
 #[cfg(test)]

@@ -1,9 +1,12 @@
-//! A TCP stream that acknowledges at once what it has read.
+//! A TCP stream that acknowledges what it has read before it waits for more.
 //!
 //! Whoever writes two small pieces under Nagle's algorithm does not send the second before the
 //! first is acknowledged. NTS-KE is full of such pairs: a user's TLS Finished and his request; the
 //! records of a time source that writes each of them by itself. A delayed acknowledgement makes
 //! every exchange with such a peer 40 ms longer than the network needs.
+//!
+//! Whoever has all that he waits for, or has written meanwhile, owes no acknowledgement: what he
+//! writes carries it. So the system is asked for one only where a read has to wait.
 
 use std::io;
 use std::pin::Pin;
@@ -12,27 +15,33 @@ use std::task::{Context, Poll};
 use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
 use tokio::net::TcpStream;
 
-/// A [`TcpStream`] that asks the system, after each read, to acknowledge without delay.
+/// A [`TcpStream`] that asks the system, before it waits for more of what it has begun to read, to
+/// acknowledge without delay.
 #[derive(Debug)]
-pub struct QuickAckStream(TcpStream);
+pub struct QuickAckStream {
+    tcp: TcpStream,
+    /// Whether something was read since the last write, and not acknowledged.
+    owes: bool,
+}
 
 impl QuickAckStream {
     /// Wraps a connected stream.
-    pub fn new(stream: TcpStream) -> Self {
-        Self(stream)
+    pub fn new(tcp: TcpStream) -> Self {
+        Self { tcp, owes: false }
     }
 
     /// The stream inside.
     pub fn tcp(&self) -> &TcpStream {
-        &self.0
+        &self.tcp
     }
 
     /// The system forgets this wish whenever it likes, so it has to be repeated.
-    fn acknowledge(&self) {
+    fn acknowledge(&mut self) {
+        self.owes = false;
         #[cfg(target_os = "linux")]
         {
             // It only makes things faster: nothing is lost where it fails.
-            let _ = socket2::SockRef::from(&self.0).set_tcp_quickack(true);
+            let _ = socket2::SockRef::from(&self.tcp).set_tcp_quickack(true);
         }
     }
 }
@@ -44,9 +53,11 @@ impl AsyncRead for QuickAckStream {
         buffer: &mut ReadBuf<'_>,
     ) -> Poll<io::Result<()>> {
         let before = buffer.filled().len();
-        let outcome = Pin::new(&mut self.0).poll_read(context, buffer);
-        if outcome.is_ready() && buffer.filled().len() > before {
-            self.acknowledge();
+        let outcome = Pin::new(&mut self.tcp).poll_read(context, buffer);
+        match outcome {
+            Poll::Pending if self.owes => self.acknowledge(),
+            Poll::Pending => {}
+            Poll::Ready(_) => self.owes |= buffer.filled().len() > before,
         }
         outcome
     }
@@ -58,7 +69,9 @@ impl AsyncWrite for QuickAckStream {
         context: &mut Context<'_>,
         octets: &[u8],
     ) -> Poll<io::Result<usize>> {
-        Pin::new(&mut self.0).poll_write(context, octets)
+        let written = Pin::new(&mut self.tcp).poll_write(context, octets);
+        self.owes &= !matches!(written, Poll::Ready(Ok(1..)));
+        written
     }
 
     fn poll_write_vectored(
@@ -66,18 +79,20 @@ impl AsyncWrite for QuickAckStream {
         context: &mut Context<'_>,
         slices: &[io::IoSlice<'_>],
     ) -> Poll<io::Result<usize>> {
-        Pin::new(&mut self.0).poll_write_vectored(context, slices)
+        let written = Pin::new(&mut self.tcp).poll_write_vectored(context, slices);
+        self.owes &= !matches!(written, Poll::Ready(Ok(1..)));
+        written
     }
 
     fn is_write_vectored(&self) -> bool {
-        self.0.is_write_vectored()
+        self.tcp.is_write_vectored()
     }
 
     fn poll_flush(mut self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<io::Result<()>> {
-        Pin::new(&mut self.0).poll_flush(context)
+        Pin::new(&mut self.tcp).poll_flush(context)
     }
 
     fn poll_shutdown(mut self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<io::Result<()>> {
-        Pin::new(&mut self.0).poll_shutdown(context)
+        Pin::new(&mut self.tcp).poll_shutdown(context)
     }
 }

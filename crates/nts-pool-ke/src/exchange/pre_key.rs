@@ -130,8 +130,7 @@ impl<'a, E: ExportKeys> Exchange<PreKey<'a, E>> {
     /// The source if it becomes ready, or another one that was begun with because this one took
     /// long, and was ready first. `None` after failures were noted.
     async fn first_ready(&mut self, first: Tried, report: &mut Report) -> Option<Candidate> {
-        let preparing = self.prepare(&first);
-        tokio::pin!(preparing);
+        let mut preparing = Box::pin(self.prepare(&first));
         let patience = self.state.sources.effort().hedge_after();
         if let Ok(outcome) = timeout(patience, preparing.as_mut()).await {
             return self.take(&first, outcome, report);
@@ -141,8 +140,7 @@ impl<'a, E: ExportKeys> Exchange<PreKey<'a, E>> {
             return self.take(&first, outcome, report);
         };
         report.hedges += 1;
-        let preparing_second = self.prepare(&second);
-        tokio::pin!(preparing_second);
+        let mut preparing_second = Box::pin(self.prepare(&second));
         let (candidate, other) = tokio::select! {
             outcome = preparing.as_mut() => match self.take(&first, outcome, report) {
                 Some(candidate) => (candidate, &second),

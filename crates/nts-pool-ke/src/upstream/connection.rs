@@ -24,7 +24,8 @@ const CLOSE_TIME: Duration = Duration::from_millis(250);
 /// An open connection, its certificate verified, its protocol agreed.
 #[derive(Debug)]
 pub(crate) struct Connection {
-    stream: TlsStream<QuickAckStream>,
+    /// On the heap, since a connection changes hands several times in each exchange.
+    stream: Box<TlsStream<QuickAckStream>>,
     /// When it is too old, because the source may make cookies with the keys it had at the start.
     retire_at: Instant,
     /// When its last exchange was over.
@@ -37,7 +38,7 @@ impl Connection {
     /// A connection that has not carried anything yet.
     pub(crate) fn new(stream: TlsStream<QuickAckStream>, now: Instant, lifetime: Duration) -> Self {
         Self {
-            stream,
+            stream: Box::new(stream),
             retire_at: now + lifetime,
             idle_since: now,
             used: false,
@@ -70,10 +71,10 @@ impl Connection {
     /// See [`UpstreamError`]; the connection is of no more use then.
     pub(crate) async fn request(&mut self, request: &[u8]) -> Result<Message, UpstreamError> {
         self.used = true;
-        write_message(&mut self.stream, request)
+        write_message(&mut *self.stream, request)
             .await
             .map_err(UpstreamError::write)?;
-        let message = read_message(&mut self.stream, RESPONSE_LIMIT)
+        let message = read_message(&mut *self.stream, RESPONSE_LIMIT)
             .await
             .map_err(UpstreamError::read)?;
         self.idle_since = Instant::now();
@@ -93,7 +94,7 @@ impl Connection {
         let mut octet = [0];
         let mut buffer = ReadBuf::new(&mut octet);
         let mut context = Context::from_waker(Waker::noop());
-        let polled = Pin::new(&mut self.stream).poll_read(&mut context, &mut buffer);
+        let polled = Pin::new(&mut *self.stream).poll_read(&mut context, &mut buffer);
         matches!(polled, Poll::Pending)
     }
 

@@ -144,27 +144,23 @@ impl MessageDecoder {
         result
     }
 
-    fn read(&mut self, mut octets: &[u8]) -> Result<Option<Message>, ParseError> {
-        loop {
-            let needed = match self.next_step()? {
-                Step::Complete if octets.is_empty() => {
-                    return Ok(Some(Message {
-                        octets: std::mem::take(&mut self.buffer),
-                    }));
-                }
-                Step::Complete => return Err(ParseError::TrailingData),
-                Step::Need(octets) => octets,
-            };
-            if octets.is_empty() {
-                return Ok(None);
+    fn read(&mut self, octets: &[u8]) -> Result<Option<Message>, ParseError> {
+        let room = self.limit - self.buffer.len();
+        let (taken, rest) = octets.split_at(octets.len().min(room));
+        self.buffer.extend(taken);
+        match self.next_step()? {
+            Step::Complete { end } if end == self.buffer.len() && rest.is_empty() => {
+                Ok(Some(Message {
+                    octets: std::mem::take(&mut self.buffer),
+                }))
             }
-            let (taken, rest) = octets.split_at(needed.min(octets.len()));
-            self.buffer.extend(taken);
-            octets = rest;
+            Step::Complete { .. } => Err(ParseError::TrailingData),
+            Step::Incomplete => Ok(None),
         }
     }
 
-    /// Skips the records that are complete, then says what is still needed.
+    /// Skips the records that are complete. A record that would end beyond the limit is an error,
+    /// so whoever has read up to the limit is never told to read on.
     fn next_step(&mut self) -> Result<Step, ParseError> {
         loop {
             let record = self
@@ -174,7 +170,8 @@ impl MessageDecoder {
                 .unwrap_or_default();
             let header = Header::read(record);
             let length = header.as_ref().map_or(HEADER_LENGTH, Header::end);
-            if self.record_start + length > self.limit {
+            let end = self.record_start + length;
+            if end > self.limit {
                 return Err(ParseError::TooLong);
             }
             match header {
@@ -184,23 +181,23 @@ impl MessageDecoder {
                     ..
                 }) => {
                     return if body_length == 0 {
-                        Ok(Step::Complete)
+                        Ok(Step::Complete { end })
                     } else {
                         Err(ParseError::BodyLength(RecordType::EndOfMessage))
                     };
                 }
-                Some(_) if record.len() >= length => self.record_start += length,
-                _ => return Ok(Step::Need(length - record.len())),
+                Some(_) if record.len() >= length => self.record_start = end,
+                _ => return Ok(Step::Incomplete),
             }
         }
     }
 }
 
 enum Step {
-    /// End of Message is there.
-    Complete,
-    /// This many octets are missing, at least one.
-    Need(usize),
+    /// End of Message is there, and the message ends at this octet.
+    Complete { end: usize },
+    /// Something is missing.
+    Incomplete,
 }
 
 #[cfg(test)]

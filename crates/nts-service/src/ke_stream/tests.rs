@@ -25,6 +25,7 @@ async fn a_message_in_single_octets_is_read_without_waiting_for_the_end() {
             theirs.write_all(&[octet]).await.unwrap();
         }
     };
+    let mut ours = BufReader::new(&mut ours);
     let (message, ()) = tokio::join!(read_message(&mut ours, 4096), write);
     assert!(message.is_ok());
     drop(theirs);

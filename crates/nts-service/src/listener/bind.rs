@@ -5,7 +5,7 @@ use std::fmt;
 use std::io;
 use std::net::SocketAddr;
 
-use socket2::{Domain, Protocol, Socket, Type};
+use socket2::{Domain, Protocol, SockRef, Socket, Type};
 use tokio::net::TcpListener;
 
 use super::inherit::{InheritError, Inherited};
@@ -190,5 +190,14 @@ fn open(address: SocketAddr, only_v6: bool) -> io::Result<TcpListener> {
     socket.set_nonblocking(true)?;
     socket.bind(&address.into())?;
     socket.listen(BACKLOG)?;
+    no_delay(&socket);
     TcpListener::from_std(socket.into())
+}
+
+/// Sets TCP_NODELAY for all connections that come, which have it from the listening socket: each
+/// message is one write, so waiting for more to send would only add delay.
+pub(super) fn no_delay<'s>(listener: impl Into<SockRef<'s>>) {
+    if let Err(error) = listener.into().set_tcp_nodelay(true) {
+        tracing::debug!(%error, "cannot set TCP_NODELAY");
+    }
 }

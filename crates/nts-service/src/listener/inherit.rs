@@ -8,6 +8,8 @@ use listenfd::ListenFd;
 use socket2::SockRef;
 use tokio::net::TcpListener;
 
+use super::bind::no_delay;
+
 /// The sockets that this process was started with.
 #[derive(Debug, Default)]
 pub struct Inherited(Vec<StdListener>);
@@ -74,6 +76,7 @@ impl Inherited {
         }
         let listener = |listener: StdListener| {
             listener.set_nonblocking(true)?;
+            no_delay(&listener);
             TcpListener::from_std(listener)
         };
         let listeners: io::Result<_> = self.0.into_iter().map(listener).collect();

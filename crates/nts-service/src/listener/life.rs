@@ -2,7 +2,7 @@
 
 use std::future::Future;
 use std::net::SocketAddr;
-use std::pin::{Pin, pin};
+use std::pin::Pin;
 use std::time::Duration;
 
 use tokio::net::TcpStream;
@@ -44,8 +44,7 @@ impl Newcomer {
         F: Future<Output = ()>,
     {
         match opening::open(&mut self.stream, admitted, self.accepted, self.limits).await {
-            // On the heap, so that a silent connection does not cost what a handler does.
-            Ok(opened) => Box::pin(self.handle(opened, handler)).await,
+            Ok(opened) => self.handle(opened, handler).await,
             Err(closed) => End::Closed(closed),
         }
     }
@@ -57,8 +56,9 @@ impl Newcomer {
     {
         let (deadline, moved) = watch::channel(self.accepted + self.limits.time_limit);
         let user = opened.forwarded.as_ref().and_then(|it| it.user);
-        // The handler is called in here, so that a panic of its own stays in here too.
-        let handling = pin!(handler(Connection {
+        // The handler is called in here, so that a panic of its own stays in here too. It lives on
+        // the heap, so that a silent connection does not cost what a handler does.
+        let handling = Box::pin(handler(Connection {
             stream: QuickAckStream::new(self.stream),
             peer: user.unwrap_or(self.peer),
             forwarded: opened.forwarded,
@@ -88,7 +88,7 @@ async fn told(word: oneshot::Receiver<()>) {
 ///
 /// It is pinned already: whoever takes a future by value has room for it twice.
 async fn within_deadline(
-    mut handler: Pin<&mut impl Future<Output = ()>>,
+    mut handler: Pin<Box<impl Future<Output = ()>>>,
     mut deadline: watch::Receiver<Instant>,
     grace: Duration,
 ) -> End {

@@ -7,7 +7,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use tokio::net::TcpStream;
-use tokio::task::{JoinError, JoinSet};
+use tokio::task::JoinSet;
 use tokio::time::{Instant, sleep, timeout};
 
 use super::accept::{AcceptErrorClass, BackOff, Incoming};
@@ -18,6 +18,7 @@ use super::limit::{LimitReason, Limits, LiveLimits};
 use super::opening::Closed;
 use super::stats::Stats;
 use crate::shutdown::{self, Shutdown, Trigger};
+use crate::telemetry::metrics::Counter;
 use crate::telemetry::throttle::Throttle;
 
 /// Accepts connections and runs `handler` on each that `gate` lets in, in a task of its own, until
@@ -46,11 +47,11 @@ pub async fn serve<I, H, F>(
         tokio::select! {
             biased;
             () = shutdown.requested() => break,
-            Some(ended) = tasks.running.join_next() => tasks.note(ended),
             accepted = incoming.accept() => match accepted {
                 Ok((stream, peer)) => {
                     trouble.back_off.succeeded();
                     tasks.start(stream, peer);
+                    tasks.forget_ended();
                 }
                 Err(error) => {
                     let pause = trouble.note(&error, &tasks.stats);
@@ -77,7 +78,7 @@ struct Tasks<H> {
     stats: Stats,
     handler: Arc<H>,
     running: JoinSet<()>,
-    panics: Throttle,
+    panics: Arc<Throttle>,
 }
 
 impl<H, F> Tasks<H>
@@ -94,7 +95,7 @@ where
             stats,
             handler: Arc::new(handler),
             running: JoinSet::new(),
-            panics: Throttle::new(1, LOG_INTERVAL),
+            panics: Arc::new(Throttle::new(1, LOG_INTERVAL)),
         }
     }
 
@@ -113,10 +114,6 @@ where
         if admitted.made_room {
             self.stats.limited(LimitReason::Global).increment();
         }
-        // Each message is one write, so waiting for more to send would only add delay.
-        if let Err(error) = stream.set_nodelay(true) {
-            tracing::debug!(%error, "cannot set TCP_NODELAY");
-        }
         let limits = self.limits.get();
         if limits.first_byte.is_none() && !admitted.forwarded {
             admitted.slot.heard();
@@ -130,7 +127,12 @@ where
             cut: self.cut.subscribe(),
         };
         let (handler, stats) = (self.handler.clone(), self.stats.clone());
+        let panics = PanicWitness {
+            panicked: stats.panicked.clone(),
+            log: Arc::clone(&self.panics),
+        };
         self.running.spawn(async move {
+            let _panics = panics;
             let _open = stats.open.hold();
             match newcomer.serve(admitted, &*handler).await {
                 End::Over | End::Closed(Closed::Evicted) => {}
@@ -139,6 +141,12 @@ where
                 End::Closed(Closed::HealthCheck) => stats.health_checks.increment(),
             }
         });
+    }
+
+    /// Frees what is left of handlers that have ended. The next accept is time enough: to be woken
+    /// by each end would cost every exchange a hand-over between threads.
+    fn forget_ended(&mut self) {
+        while self.running.try_join_next().is_some() {}
     }
 
     /// Takes what the kernel has accepted before the end; these users have been told so already.
@@ -172,17 +180,23 @@ where
 
     /// Waits until no handler runs.
     async fn finish(&mut self) {
-        while let Some(ended) = self.running.join_next().await {
-            self.note(ended);
-        }
+        while self.running.join_next().await.is_some() {}
     }
+}
 
-    fn note(&self, ended: Result<(), JoinError>) {
-        if !ended.is_err_and(|error| error.is_panic()) {
+/// Sees whether a handler panics, from within its task.
+struct PanicWitness {
+    panicked: Counter,
+    log: Arc<Throttle>,
+}
+
+impl Drop for PanicWitness {
+    fn drop(&mut self) {
+        if !std::thread::panicking() {
             return;
         }
-        self.stats.panicked.increment();
-        if let Some(held_back) = self.panics.pass() {
+        self.panicked.increment();
+        if let Some(held_back) = self.log.pass() {
             tracing::error!(
                 held_back,
                 "a connection was ended by a defect of this program; please report it"
