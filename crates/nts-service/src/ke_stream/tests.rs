@@ -80,10 +80,10 @@ async fn a_message_that_needs_two_records_is_refused() {
     assert_eq!(sink.len(), MAX_WRITE);
 }
 
-/// A stream that keeps a copy of what is written to it.
+/// A stream that keeps a copy of each write to it.
 struct Tap<S> {
     stream: S,
-    written: Arc<Mutex<Vec<u8>>>,
+    written: Arc<Mutex<Vec<Vec<u8>>>>,
 }
 
 impl<S: AsyncRead + Unpin> AsyncRead for Tap<S> {
@@ -104,12 +104,23 @@ impl<S: AsyncWrite + Unpin> AsyncWrite for Tap<S> {
     ) -> Poll<io::Result<usize>> {
         let written = Pin::new(&mut self.stream).poll_write(context, octets);
         if let Poll::Ready(Ok(count)) = written {
-            self.written
-                .lock()
-                .unwrap()
-                .extend_from_slice(&octets[..count]);
+            let octets = octets[..count].to_vec();
+            self.written.lock().unwrap().push(octets);
         }
         written
+    }
+
+    fn poll_write_vectored(
+        self: Pin<&mut Self>,
+        context: &mut Context<'_>,
+        slices: &[io::IoSlice<'_>],
+    ) -> Poll<io::Result<usize>> {
+        let slices: Vec<&[u8]> = slices.iter().map(|slice| &**slice).collect();
+        self.poll_write(context, &slices.concat())
+    }
+
+    fn is_write_vectored(&self) -> bool {
+        true
     }
 
     fn poll_flush(mut self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<io::Result<()>> {
@@ -125,7 +136,7 @@ type Client = tokio_rustls::client::TlsStream<DuplexStream>;
 type Server = tokio_rustls::server::TlsStream<Tap<DuplexStream>>;
 
 /// A TLS session, and what its server has written since the handshake.
-async fn session() -> (Client, Server, Arc<Mutex<Vec<u8>>>) {
+async fn session() -> (Client, Server, Arc<Mutex<Vec<Vec<u8>>>>) {
     let key = KeyPair::generate().unwrap();
     let certificate = CertificateParams::new(["a.test".to_owned()])
         .unwrap()
@@ -175,8 +186,57 @@ async fn each_message_is_exactly_one_tls_record() {
     for length in [1, 1000, MAX_WRITE] {
         let (_client, mut server, written) = session().await;
         write_message(&mut server, &vec![0; length]).await.unwrap();
-        assert_eq!(records(&written.lock().unwrap()), [length + OVERHEAD]);
+        let writes = written.lock().unwrap().clone();
+        assert_eq!(writes.len(), 1);
+        assert_eq!(records(&writes[0]), [length + OVERHEAD]);
     }
+}
+
+#[tokio::test]
+async fn the_last_message_and_the_good_bye_are_one_write() {
+    // Content type and tag; an alert has two octets.
+    const OVERHEAD: usize = 1 + 16;
+    let (mut client, mut server, written) = session().await;
+    let error = write_last_message(&mut server, &[0; MAX_WRITE + 1])
+        .await
+        .unwrap_err();
+    assert_eq!(error.kind(), io::ErrorKind::InvalidInput);
+    write_last_message(&mut server, &REQUEST).await.unwrap();
+    let writes = written.lock().unwrap().clone();
+    assert_eq!(writes.len(), 1);
+    assert_eq!(
+        records(&writes[0]),
+        [REQUEST.len() + OVERHEAD, 2 + OVERHEAD]
+    );
+    read_message(&mut client, 65536).await.unwrap();
+    // No error: close_notify has come.
+    assert_eq!(client.read(&mut [0]).await.unwrap(), 0);
+    drop(client);
+    see_off(server).await;
+    assert_eq!(written.lock().unwrap().len(), 1);
+}
+
+#[tokio::test(start_paused = true)]
+async fn who_is_seen_off_closes_first_or_is_closed() {
+    let (mut client, mut server, _) = session().await;
+    write_last_message(&mut server, &REQUEST).await.unwrap();
+    read_message(&mut client, 65536).await.unwrap();
+    let began = Instant::now();
+    // The good-bye of TLS is there already; TCP's comes when the user has waited for it.
+    let end_of_tcp = async {
+        assert_eq!(client.get_mut().0.read(&mut [0; 100]).await.unwrap(), 0);
+        began.elapsed()
+    };
+    let (ended, ()) = tokio::join!(end_of_tcp, see_off(server));
+    assert_eq!(ended.as_millis(), CLOSE_WAIT.as_millis());
+
+    let (mut client, mut server, _) = session().await;
+    write_last_message(&mut server, &REQUEST).await.unwrap();
+    read_message(&mut client, 65536).await.unwrap();
+    let began = Instant::now();
+    drop(client);
+    see_off(server).await;
+    assert_eq!(began.elapsed(), Duration::ZERO);
 }
 
 #[tokio::test]
