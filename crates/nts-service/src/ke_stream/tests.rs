@@ -212,7 +212,7 @@ async fn the_last_message_and_the_good_bye_are_one_write() {
     // No error: close_notify has come.
     assert_eq!(client.read(&mut [0]).await.unwrap(), 0);
     drop(client);
-    see_off(server).await;
+    see_off(&mut server).await;
     assert_eq!(written.lock().unwrap().len(), 1);
 }
 
@@ -227,7 +227,7 @@ async fn who_is_seen_off_closes_first_or_is_closed() {
         assert_eq!(client.get_mut().0.read(&mut [0; 100]).await.unwrap(), 0);
         began.elapsed()
     };
-    let (ended, ()) = tokio::join!(end_of_tcp, see_off(server));
+    let (ended, ()) = tokio::join!(end_of_tcp, see_off(&mut server));
     assert_eq!(ended.as_millis(), CLOSE_WAIT.as_millis());
 
     let (mut client, mut server, _) = session().await;
@@ -235,7 +235,7 @@ async fn who_is_seen_off_closes_first_or_is_closed() {
     read_message(&mut client, 65536).await.unwrap();
     let began = Instant::now();
     drop(client);
-    see_off(server).await;
+    see_off(&mut server).await;
     assert_eq!(began.elapsed(), Duration::ZERO);
 }
 
