@@ -86,6 +86,20 @@ impl AeadKey {
         )))
     }
 
+    /// Whether [`AeadKey::new`] takes keys of `length` octets, without making one.
+    ///
+    /// # Errors
+    /// As those of [`AeadKey::new`].
+    pub(crate) fn check(algorithm: AeadAlgorithm, length: usize) -> Result<(), InvalidAeadKey> {
+        if !Self::supports(algorithm) {
+            return Err(InvalidAeadKey::UnsupportedAlgorithm(algorithm));
+        }
+        match algorithm.key_length() == Some(length) {
+            true => Ok(()),
+            false => Err(InvalidAeadKey::WrongLength),
+        }
+    }
+
     /// Whether there can be a key for `algorithm`.
     pub const fn supports(algorithm: AeadAlgorithm) -> bool {
         matches!(

@@ -175,9 +175,35 @@ impl KeySet {
         keys: &SessionKeys,
         rng: &mut impl CryptoRng,
     ) -> Result<Cookie, InvalidAeadKey> {
+        self.seal_new(&Contents::new(algorithm, keys)?, rng)
+    }
+
+    /// Makes so many cookies that hold `keys`, each under a nonce of its own.
+    ///
+    /// # Errors
+    /// As [`KeySet::seal`].
+    pub fn seal_several(
+        &self,
+        count: usize,
+        algorithm: AeadAlgorithm,
+        keys: &SessionKeys,
+        rng: &mut impl CryptoRng,
+    ) -> Result<Vec<Cookie>, InvalidAeadKey> {
         let contents = Contents::new(algorithm, keys)?;
+        let mut cookies = Vec::with_capacity(count);
+        for _ in 0..count {
+            cookies.push(self.seal_new(&contents, rng)?);
+        }
+        Ok(cookies)
+    }
+
+    fn seal_new(
+        &self,
+        contents: &Contents,
+        rng: &mut impl CryptoRng,
+    ) -> Result<Cookie, InvalidAeadKey> {
         let mut cookie = vec![0; contents.cookie_length()];
-        self.seal_contents(&contents, rng, &mut cookie)
+        self.seal_contents(contents, rng, &mut cookie)
             .map_err(|_| InvalidAeadKey::WrongLength)?;
         Ok(Cookie::new(cookie))
     }

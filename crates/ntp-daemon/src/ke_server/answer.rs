@@ -154,9 +154,7 @@ fn cookies(
     algorithm: AeadAlgorithm,
     keys: &SessionKeys,
 ) -> Result<Vec<Cookie>, Refusal> {
-    let mut rng = rand::rng();
-    let cookies = (0..MAX_COOKIES).map(|_| key_set.seal(algorithm, keys, &mut rng));
-    cookies
-        .collect::<Result<_, _>>()
+    key_set
+        .seal_several(MAX_COOKIES, algorithm, keys, &mut rand::rng())
         .map_err(|_| INTERNAL_ERROR)
 }

@@ -1,6 +1,7 @@
 //! The life of one connection: handshake, then requests and answers until one side ends it.
 
 use std::net::IpAddr;
+use std::pin::{Pin, pin};
 use std::sync::Arc;
 
 use nts_proto::ke::keys::SessionKeys;
@@ -13,12 +14,12 @@ use nts_service::quick_ack::QuickAckStream;
 use nts_service::tls::{self, Alpn};
 use rustls_pki_types::CertificateDer;
 use tokio::io::AsyncBufReadExt;
-use tokio::time::{Instant, timeout_at};
+use tokio::time::{Instant, Sleep, sleep_until, timeout_at};
 use tokio_rustls::server::TlsStream;
 
 use super::Shared;
 use super::answer::{Answer, Kind, Session, answer};
-use super::long_lived::{Slot, idle_until};
+use super::long_lived::{AGE_LIMIT, Slot, idle_until};
 
 /// Serves one connection from accept to close.
 pub(super) async fn serve(shared: Arc<Shared>, connection: Connection) {
@@ -55,14 +56,13 @@ pub(super) async fn serve(shared: Arc<Shared>, connection: Connection) {
     let mut exchange = Exchange {
         shared: &shared,
         stream,
+        deadline,
         lease,
         opened,
         slot: None,
     };
-    while exchange.serve_one().await {
-        if !exchange.wait_for_next().await {
-            break;
-        }
+    if exchange.serve_one().await {
+        exchange.serve_more().await;
     }
     // Error and close_notify go out even where the deadline has passed.
     ke_stream::close(exchange.stream).await;
@@ -82,6 +82,8 @@ impl Shared {
 struct Exchange<'s> {
     shared: &'s Shared,
     stream: TlsStream<QuickAckStream>,
+    /// When the request that is being read must be complete.
+    deadline: Instant,
     lease: Lease,
     opened: Instant,
     /// Held from the first Keep Alive on.
@@ -92,7 +94,7 @@ impl Exchange<'_> {
     /// Reads one request and answers it; true if the connection goes on.
     async fn serve_one(&mut self) -> bool {
         let read = ke_stream::read_message(&mut self.stream, REQUEST_LIMIT);
-        let until = self.lease.deadline();
+        let until = self.deadline;
         let read = tokio::select! {
             biased;
             read = timeout_at(until, read) => Some(read),
@@ -124,9 +126,7 @@ impl Exchange<'_> {
 
     /// The deadline, but with time enough to tell the peer that it has passed.
     fn write_deadline(&self) -> Instant {
-        self.lease
-            .deadline()
-            .max(Instant::now() + ke_stream::CLOSE_WAIT)
+        self.deadline.max(Instant::now() + ke_stream::CLOSE_WAIT)
     }
 
     fn answer(&mut self, message: &Message) -> Answer {
@@ -146,20 +146,47 @@ impl Exchange<'_> {
         tls::peer_certificate(self.stream.get_ref().1)
     }
 
-    /// Waits for the first octet of the next request on a connection that is kept alive; false if
-    /// the connection ends instead: closed by the pool, idle or old for too long, or shutdown.
-    async fn wait_for_next(&mut self) -> bool {
-        let idle = idle_until(self.opened, Instant::now());
-        self.lease.set_deadline(idle);
+    /// Serves the requests that follow on a connection that is kept alive, until one is not, or the
+    /// connection ends instead: closed by the pool, idle or old for too long, or shutdown.
+    ///
+    /// A request costs little, so nothing is registered anew for each: the word of the end is
+    /// listened to all the time, a timer is set again only when it has run out, and the listener,
+    /// which would be woken by each new deadline, is told one that none of those kept here passes.
+    async fn serve_more(&mut self) {
+        let last = self.opened + AGE_LIMIT + self.shared.timeout;
+        self.lease.set_deadline(last);
         let shutdown = self.lease.shutdown().clone();
-        let waited = tokio::select! {
-            waited = timeout_at(idle, self.stream.fill_buf()) => waited,
-            () = shutdown.requested() => return false,
-        };
-        let more = matches!(waited, Ok(Ok(octets)) if !octets.is_empty());
-        self.lease
-            .set_deadline(Instant::now() + self.shared.timeout);
-        more
+        let mut stopping = pin!(shutdown.requested());
+        let mut alarm = pin!(sleep_until(idle_until(self.opened, Instant::now())));
+        loop {
+            let until = idle_until(self.opened, Instant::now());
+            let more = tokio::select! {
+                biased;
+                more = self.begins() => more,
+                () = stopping.as_mut() => false,
+                () = rings_at(until, alarm.as_mut()) => false,
+            };
+            self.deadline = Instant::now() + self.shared.timeout;
+            if !more || !self.serve_one().await {
+                return;
+            }
+        }
+    }
+
+    /// Waits for the first octet of a request; false if the pool closes the connection instead.
+    async fn begins(&mut self) -> bool {
+        matches!(self.stream.fill_buf().await, Ok(octets) if !octets.is_empty())
+    }
+}
+
+/// Waits until then; `alarm` may ring before, and is then set again.
+async fn rings_at(until: Instant, mut alarm: Pin<&mut Sleep>) {
+    loop {
+        alarm.as_mut().await;
+        if until <= Instant::now() {
+            return;
+        }
+        alarm.as_mut().reset(until);
     }
 }
 

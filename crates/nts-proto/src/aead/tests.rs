@@ -109,6 +109,8 @@ fn key_lengths_are_checked() {
         let right = algorithm.key_length().unwrap();
         for length in 0..=65 {
             let result = AeadKey::new(algorithm, &vec![1; length]);
+            let checked = AeadKey::check(algorithm, length);
+            assert_eq!(checked, result.as_ref().map(|_| ()).map_err(|error| *error));
             if length == right {
                 assert_eq!(result.unwrap().algorithm(), algorithm);
             } else {
@@ -130,6 +132,10 @@ fn other_algorithms_are_refused() {
             assert_eq!(
                 AeadKey::new(algorithm, &[0; 32]).unwrap_err(),
                 InvalidAeadKey::UnsupportedAlgorithm(algorithm)
+            );
+            assert_eq!(
+                AeadKey::check(algorithm, 32),
+                Err(InvalidAeadKey::UnsupportedAlgorithm(algorithm))
             );
         }
     }

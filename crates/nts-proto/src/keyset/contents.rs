@@ -35,17 +35,22 @@ impl Contents {
         keys: &SessionKeys,
     ) -> Result<Self, InvalidAeadKey> {
         // Both keys have the same length, so one check is enough.
-        AeadKey::new(algorithm, keys.c2s())?;
+        let key_length = keys.key_length();
+        AeadKey::check(algorithm, key_length)?;
         let mut octets = Zeroizing::new([0; MAX_CONTENTS_LENGTH]);
         let [id0, id1] = algorithm.code().to_be_bytes();
-        let parts = [&[id0, id1, 0, 0], keys.s2c(), keys.c2s()];
-        for (place, octet) in octets.iter_mut().zip(parts.into_iter().flatten()) {
-            *place = *octet;
+        let mut rest = octets.as_mut_slice();
+        for part in [&[id0, id1, 0, 0], keys.s2c(), keys.c2s()] {
+            // There is room for the longest keys that are supported.
+            let place = rest.split_off_mut(..part.len());
+            place
+                .ok_or(InvalidAeadKey::WrongLength)?
+                .copy_from_slice(part);
         }
         Ok(Self {
             algorithm,
             octets,
-            key_length: keys.key_length(),
+            key_length,
         })
     }
 

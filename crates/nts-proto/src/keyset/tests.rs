@@ -62,6 +62,22 @@ fn lengths_are_those_of_the_layout() {
 }
 
 #[test]
+fn several_cookies_are_what_one_after_another_would_be() {
+    let algorithm = AeadAlgorithm::AesSivCmac512;
+    let keys = KeySet::new(&mut rng(), 7);
+    let (mut one_by_one, mut at_once) = (rng(), rng());
+    let expected: Vec<_> = (0..3)
+        .map(|_| keys.seal(algorithm, &session(algorithm), &mut one_by_one))
+        .collect::<Result<_, _>>()
+        .unwrap();
+    let cookies = keys
+        .seal_several(3, algorithm, &session(algorithm), &mut at_once)
+        .unwrap();
+    assert_eq!(cookies, expected);
+    assert_ne!(cookies[0], cookies[1]);
+}
+
+#[test]
 fn no_cookie_for_what_cannot_be_served() {
     let mut rng = rng();
     let keys = KeySet::new(&mut rng, 7);
