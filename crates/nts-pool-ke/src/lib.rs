@@ -22,6 +22,7 @@
 //! | `fleet` | the health of all sources: who may be sent users; pure |
 //! | `directory`, `roll`, `sources`, `keepers` | where those rules meet the running pool |
 //! | `source`, `names`, `track`, `upstream` | a source's state, connections, capabilities |
+//! | `snapshot` | signed lists of sources, and the registry that publishes them |
 //! | `status` | all sources in a table, for people |
 //! | `token` | the token of a source, for its operator |
 //! | `error`, `outcome`, `metrics` | what went wrong, and who is told |
@@ -41,6 +42,7 @@ pub mod probe;
 pub mod program;
 pub mod reload;
 pub mod selection;
+pub mod snapshot;
 pub mod status;
 pub mod token;
 pub mod wall_clock;

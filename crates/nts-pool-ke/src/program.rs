@@ -15,6 +15,7 @@ use nts_service::telemetry::logging::{self, Log};
 use crate::config::Config;
 use crate::pool::Pool;
 use crate::reload::Reloader;
+use crate::snapshot::DiskCopy;
 
 /// Checks the configuration in the file and all that it names, prints all problems, and the
 /// effective configuration if it is good.
@@ -28,9 +29,12 @@ fn try_check(path: &Path) -> Result<ExitCode, ExitCode> {
         eprintln!("{}", loaded.warnings);
     }
     write!(io::stdout(), "{}", loaded.value).map_err(|_| ExitCode::Failure)?;
-    // The pool would run without it, but whoever asks wants to know.
+    // The pool would run without these, but whoever asks wants to know.
     let geo = loaded.value.geo.as_ref();
-    match geo.is_none_or(|database| database.geo.is_some()) {
+    let snapshot = loaded.value.snapshot.as_ref();
+    let has_geo = geo.is_none_or(|database| database.geo.is_some());
+    let has_copy = snapshot.is_none_or(|it| it.disk_copy != DiskCopy::Refused);
+    match has_geo && has_copy {
         true => Ok(ExitCode::Success),
         false => Err(ExitCode::Config),
     }

@@ -17,7 +17,7 @@ use crate::keepers::Keepers;
 use crate::metrics::Metrics;
 use crate::selection::RosterError;
 use crate::server::Front;
-use crate::sources::{Present, Rules, Sources};
+use crate::sources::{Edition, Present, Rules, Sources};
 use crate::upstream::{IdleShare, Means, Node, SystemResolver};
 use crate::wall_clock::{CertificateTime, WallClock};
 
@@ -176,6 +176,13 @@ fn rules(config: &Config) -> Rules {
         selection: config.selection,
         groups: config.groups.clone(),
         health: config.health.clone(),
+        edition: match &config.snapshot {
+            None => Edition::Own,
+            Some(_) => {
+                let list = config.sources.signed.as_ref();
+                Edition::Signed(list.map(|list| list.header().clone()))
+            }
+        },
     }
 }
 

@@ -5,6 +5,7 @@
 
 use std::collections::HashMap;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::time::{Duration, SystemTime};
 
 use arc_swap::ArcSwap;
 use tokio::time::{Instant, sleep_until};
@@ -15,6 +16,7 @@ use crate::effort::Effort;
 use crate::fleet::{Arrival, HealthPolicy, SourceKey};
 use crate::roll::Roll;
 use crate::selection::{Groups, Live, Offer, RosterError, SelectionPolicy, Snapshot, SourceIndex};
+use crate::snapshot::Header;
 use crate::source::{Place, Source};
 use crate::upstream::Means;
 
@@ -25,7 +27,9 @@ pub(crate) struct Sources {
     roll: Arc<Roll>,
     directory: Arc<Directory>,
     means: Arc<Means>,
-    serial: u64,
+    edition: Edition,
+    /// The how manieth list since the start this is.
+    number: u64,
     taken_in: Instant,
 }
 
@@ -38,6 +42,18 @@ pub(crate) struct Rules {
     pub(crate) groups: Groups,
     /// When a source is ejected, and what brings it back; how often it is checked is up to `means`.
     pub(crate) health: HealthPolicy,
+    /// Whose list it is.
+    pub(crate) edition: Edition,
+}
+
+/// Whose list of sources it is.
+#[derive(Clone, Debug, Default)]
+pub(crate) enum Edition {
+    /// That of this pool's operator.
+    #[default]
+    Own,
+    /// That of a registry, with what it says about itself; `None`: there has been none yet.
+    Signed(Option<Header>),
 }
 
 impl Sources {
@@ -66,9 +82,14 @@ impl Sources {
         rules: Rules,
     ) -> Result<Self, RosterError> {
         let directory = Arc::clone(&self.directory);
-        let next = Self::enrolled(configs, &self.all, Arrival::Later, directory, means, rules)?;
+        // Nobody is spared by sparing all there is.
+        let arrival = match self.all.is_empty() {
+            true => Arrival::AtStart,
+            false => Arrival::Later,
+        };
+        let next = Self::enrolled(configs, &self.all, arrival, directory, means, rules)?;
         Ok(Self {
-            serial: self.serial + 1,
+            number: self.number + 1,
             ..next
         })
     }
@@ -114,7 +135,8 @@ impl Sources {
             roll,
             directory,
             means: Arc::clone(means),
-            serial: 1,
+            edition: rules.edition,
+            number: 1,
             taken_in: Instant::now(),
         })
     }
@@ -149,14 +171,21 @@ impl Sources {
         &self.means
     }
 
-    /// The how manieth list since the start this is.
+    /// What the registry calls the list, 0 if it has given none; or the how manieth since the start it
+    /// is.
     pub(crate) fn serial(&self) -> u64 {
-        self.serial
+        match &self.edition {
+            Edition::Own => self.number,
+            Edition::Signed(header) => header.as_ref().map_or(0, |header| header.serial),
+        }
     }
 
-    /// When it was taken in.
-    pub(crate) fn taken_in(&self) -> Instant {
-        self.taken_in
+    /// Since the registry made the list, going by this machine's clock, or since it was taken in.
+    pub(crate) fn age(&self) -> Duration {
+        match &self.edition {
+            Edition::Signed(Some(header)) => header.age(SystemTime::now()),
+            Edition::Own | Edition::Signed(None) => self.taken_in.elapsed(),
+        }
     }
 
     /// What may be done beside trying one of them for each user.

@@ -156,6 +156,9 @@ impl FilePool {
         let any = SocketAddr::from(([127, 0, 0, 1], 0));
         config.listen = vec![any].into();
         config.observability.metrics_exporter_listen = Some(any);
+        if let Some(snapshot) = &mut config.snapshot {
+            snapshot.interval = TIMING.interval;
+        }
         let pool = Pool::start_by(config, clock).expect("a pool starts");
         let reloader = Reloader::with_timing(&path, &pool, TIMING).await;
         let (hang_ups, orders) = mpsc::channel(1);
@@ -210,6 +213,20 @@ impl FilePool {
     pub async fn until_refused(&self, what: &str, times: f64) {
         let often = || (self.refused(what) >= times).then_some(());
         eventually("a refusal", often).await;
+    }
+
+    /// How often the registry of sources was asked with this outcome.
+    pub fn fetched(&self, outcome: &str) -> f64 {
+        self.value(&format!(
+            "nts_pool_ke_snapshot_fetches_total{{outcome=\"{outcome}\"}}"
+        ))
+    }
+
+    /// Waits until the registry was asked once more with this outcome.
+    pub async fn until_fetched(&self, outcome: &str) {
+        let before = self.fetched(outcome);
+        let again = || (self.fetched(outcome) > before).then_some(());
+        eventually(outcome, again).await;
     }
 
     /// How many sources it shows in its metrics.

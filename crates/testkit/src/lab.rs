@@ -164,6 +164,7 @@ impl Lab {
             sources: sources.into(),
             selection: SelectionPolicy::default(),
             groups: Groups::default(),
+            snapshot: None,
             token_secret: None,
             health: HealthPolicy::default(),
             geo: None,

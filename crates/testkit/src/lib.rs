@@ -18,6 +18,7 @@ pub mod lab;
 pub mod log;
 pub mod managed;
 pub mod places;
+pub mod registry;
 pub mod secrets;
 pub mod simulation;
 pub mod udp_path;

@@ -32,12 +32,25 @@ impl fmt::Display for Config {
         if let Some(file) = &self.sources.file {
             writeln!(f, "# from key-exchange-servers-path = {}:", path(file))?;
         }
+        if let Some(list) = &self.sources.signed {
+            let header = list.header();
+            writeln!(
+                f,
+                "# from the signed list for {}, serial {}, made on {}:",
+                quoted(&header.pool),
+                header.serial,
+                tls::date(header.issued)
+            )?;
+        }
         writeln!(f, "key-exchange-servers = [")?;
         for source in &self.sources.sources {
             writeln!(f, "    {},", source.shown(&self.groups))?;
         }
         writeln!(f, "]")?;
         writeln!(f, "{}", Overview::of(self))?;
+        if let Some(snapshot) = &self.snapshot {
+            snapshot.fmt(f)?;
+        }
         write_selection(f, &self.selection)?;
         for group in self.groups.all() {
             write_group(f, group)?;
@@ -238,10 +251,10 @@ impl fmt::Display for ObservabilityConfig {
     }
 }
 
-fn path(path: &Path) -> String {
+pub(super) fn path(path: &Path) -> String {
     quoted(path.display())
 }
 
-fn quoted(value: impl fmt::Display) -> String {
+pub(super) fn quoted(value: impl fmt::Display) -> String {
     toml::Value::String(value.to_string()).to_string()
 }

@@ -1,4 +1,5 @@
-//! `[[selection.groups]]`: named groups of countries, which the `regions` of a source may name.
+//! `[[selection.groups]]`: named groups of countries, which the `regions` of a source may name. In a
+//! signed list they are called regions.
 
 use nts_service::config::Section;
 
@@ -7,10 +8,10 @@ use crate::selection::{Country, Group, GroupError, Groups};
 const NAME: &str = "name";
 const COUNTRIES: &str = "countries";
 
-/// Reads the groups of `[selection]`; those with problems, which were reported, are left out.
-pub(super) fn read(selection: &Section<'_>) -> Groups {
+/// Reads the groups at `key`; those with problems, which were reported, are left out.
+pub(super) fn read(selection: &Section<'_>, key: &'static str) -> Groups {
     let mut groups = Groups::default();
-    for section in selection.sections("groups") {
+    for section in selection.sections(key) {
         let name = section.required::<String>(NAME);
         let countries = read_countries(&section);
         let (Some(name), Some(countries)) = (name, countries) else {

@@ -3,6 +3,7 @@
 //! A [`Config`] cannot hold an invalid value: names are names, certificates and keys are loaded
 //! and belong together. Nothing here listens or connects.
 
+mod catalogue;
 mod derived_token;
 mod effective;
 mod geo;
@@ -12,6 +13,7 @@ mod limits;
 mod observability;
 mod overview;
 mod selection;
+mod snapshot;
 mod source;
 mod sources;
 #[cfg(test)]
@@ -30,13 +32,15 @@ use nts_service::proxy_protocol::{self, ProxyProtocol};
 use crate::fleet::HealthPolicy;
 use crate::selection::{Groups, SelectionPolicy};
 
+pub(crate) use catalogue::Catalogue;
 pub use derived_token::TokenSecret;
 pub use geo::GeoDatabase;
 pub use limits::LimitsConfig;
 pub use observability::ObservabilityConfig;
+pub use snapshot::SnapshotConfig;
 pub use source::SourceConfig;
 pub(crate) use source::{DEFAULT_PORT, token_in};
-pub use sources::{Context, SourceList};
+pub use sources::{Context, SourceList, Tokens};
 pub use tls::{Authorities, Pair, TlsConfig, TlsFiles};
 pub use upstream::{NamePolicy, UpstreamConfig};
 
@@ -51,6 +55,8 @@ pub struct Config {
     pub listen: Listen,
     /// The sources to choose from.
     pub sources: SourceList,
+    /// The registry that gives that list, if one does.
+    pub snapshot: Option<SnapshotConfig>,
     /// What tokens of sources are derived from.
     pub token_secret: Option<TokenSecret>,
     /// How a user's source is chosen.
@@ -92,8 +98,14 @@ impl Config {
     pub(crate) fn context(&self) -> Context<'_> {
         Context {
             groups: &self.groups,
-            token_secret: self.token_secret.as_ref(),
+            tokens: self.tokens(),
+            is_signed: false,
         }
+    }
+
+    /// Where derived tokens come from.
+    pub(crate) fn tokens(&self) -> Tokens<'_> {
+        Tokens::of(self.token_secret.as_ref())
     }
 
     /// The same for a text that is already here; `name` stands for the file in problems.
@@ -122,7 +134,8 @@ pub fn load_observability(path: &Path) -> Result<ObservabilityConfig, Problems> 
 }
 
 /// All sections but `[observability]`.
-const OTHER_SECTIONS: [&str; 7] = [
+const OTHER_SECTIONS: [&str; 8] = [
+    "snapshot",
     "nts-pool-ke-server",
     "upstream",
     "limits",
@@ -135,17 +148,19 @@ const OTHER_SECTIONS: [&str; 7] = [
 fn read(root: &Section<'_>) -> Option<Config> {
     let observability_section = root.section("observability");
     let observability = observability_section.as_ref().map(observability::read);
+    let mut lists = Lists::read(root);
+    let default = match &lists {
+        Lists::Signed(_) => UpstreamConfig::for_sources_of_a_registry(),
+        Lists::Own { .. } => UpstreamConfig::default(),
+    };
     let upstream = root.section("upstream");
-    let upstream = upstream.map(|section| upstream::read(&section));
+    let upstream = upstream.map(|section| upstream::read(&section, &default));
     let limits = root.section("limits");
     let limits = limits.map(|section| limits::read(&section));
     let proxy_protocol = root.section("proxy-protocol");
     let proxy_protocol = proxy_protocol.and_then(|section| proxy_protocol::read(&section));
     let shutdown = root.section("shutdown");
     let shutdown = shutdown.map(|section| Drain::read(&section));
-    let selection = root.section("selection");
-    let groups = selection.as_ref().map(groups::read).unwrap_or_default();
-    let selection = selection.map(|section| selection::read(&section));
     let health = root.section("health");
     let health = health.map(|section| health::read(&section));
     let server = root.required_section("nts-pool-ke-server")?;
@@ -157,31 +172,86 @@ fn read(root: &Section<'_>) -> Option<Config> {
     }
     let tls = tls::read(&server);
     let token_secret = derived_token::read(&server);
-    let context = Context {
-        groups: &groups,
-        token_secret: token_secret.as_ref(),
-    };
-    let sources = sources::read(&server, context);
+    let tokens = Tokens::of(token_secret.as_ref());
+    let sources = lists.sources(&server, tokens);
     let geo = geo::read(&server);
     let key_exchange_timeout = server.milliseconds(
         "key-exchange-timeout-ms",
         DEFAULT_TIMEOUT,
         SHORTEST_TIMEOUT..=LONGEST_TIMEOUT,
     );
-    Some(Config {
+    let mut config = Config {
         listen: listen?,
-        sources: sources?,
+        sources: SourceList::default(),
+        snapshot: None,
         token_secret,
-        selection: selection.unwrap_or_default(),
-        groups,
+        selection: SelectionPolicy::default(),
+        groups: Groups::default(),
         health: health.unwrap_or_default(),
         geo,
-        upstream: upstream.unwrap_or_default(),
+        upstream: upstream.unwrap_or(default),
         limits: limits.unwrap_or_default(),
         proxy_protocol,
         shutdown: shutdown.unwrap_or_default(),
         key_exchange_timeout,
         tls: tls?,
         observability: observability.unwrap_or_default(),
-    })
+    };
+    config.take(sources?);
+    if let Lists::Signed(snapshot) = lists {
+        config.snapshot = Some(*snapshot?);
+    }
+    Some(config)
+}
+
+/// Where the list of sources comes from, and what is said about all of them.
+enum Lists {
+    /// From this configuration.
+    Own {
+        groups: Groups,
+        selection: SelectionPolicy,
+    },
+    /// From a registry; `None` after a problem was reported.
+    Signed(Option<Box<SnapshotConfig>>),
+}
+
+impl Lists {
+    fn read(root: &Section<'_>) -> Self {
+        if let Some(section) = root.section("snapshot") {
+            let message = "with `[snapshot]` the signed list says how sources are chosen; take this \
+                           section out, and put it into the list as `policy` and `regions`";
+            root.refuse("selection", message);
+            return Self::Signed(snapshot::read(&section).map(Box::new));
+        }
+        let section = root.section("selection");
+        let groups = section.as_ref().map(|it| groups::read(it, "groups"));
+        Self::Own {
+            groups: groups.unwrap_or_default(),
+            selection: section.map(|it| selection::read(&it)).unwrap_or_default(),
+        }
+    }
+
+    /// The list itself. `None` after a problem was reported.
+    fn sources(&mut self, server: &Section<'_>, tokens: Tokens<'_>) -> Option<Catalogue> {
+        match self {
+            Self::Own { groups, selection } => {
+                let context = Context {
+                    groups,
+                    tokens,
+                    is_signed: false,
+                };
+                let sources = sources::read(server, context)?;
+                Some(Catalogue {
+                    sources,
+                    groups: std::mem::take(groups),
+                    selection: *selection,
+                })
+            }
+            Self::Signed(snapshot) => {
+                sources::refuse(server);
+                let copy = snapshot.as_mut()?.read_copy(tokens, server.problems());
+                Some(copy.unwrap_or_default())
+            }
+        }
+    }
 }

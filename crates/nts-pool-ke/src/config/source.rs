@@ -11,7 +11,7 @@ use nts_service::config::{
 use rustls_pki_types::ServerName;
 use zeroize::Zeroizing;
 
-use super::sources::Context;
+use super::sources::{Context, Tokens};
 use super::upstream::read_max_concurrency;
 use crate::selection::{Entry, Families, Groups, MAX_WEIGHT, Region};
 use crate::upstream::Dialect;
@@ -217,7 +217,10 @@ pub(super) fn read(section: &Section<'_>, context: Context<'_>) -> Option<Source
     let max_concurrency = read_max_concurrency(section);
     let allow_private = section.optional("allow-private");
     let match_family = section.or("match-family", false);
-    let (auth_token, auth_token_path) = read_token(section);
+    let (auth_token, auth_token_path) = match context.is_signed {
+        true => refuse_token(section),
+        false => read_token(section),
+    };
     let token_generation = read_token_generation(section, context);
     let has_token = auth_token.is_some() || token_generation.is_some();
     if has_token && dialect == Dialect::DraftMtls {
@@ -243,7 +246,7 @@ pub(super) fn read(section: &Section<'_>, context: Context<'_>) -> Option<Source
         match_family,
         ..SourceConfig::at(domain?, port?.get())
     };
-    if let (Some(secret), Some(generation)) = (context.token_secret, token_generation) {
+    if let (Tokens::From(secret), Some(generation)) = (context.tokens, token_generation) {
         source.auth_token = Some(secret.token(&source.id(), generation));
     }
     Some(source)
@@ -383,6 +386,17 @@ fn read_token(section: &Section<'_>) -> (Option<AuthenticationToken>, Option<Loc
     }
 }
 
+/// There is none in a signed list, and no file of this machine is named there.
+fn refuse_token(section: &Section<'_>) -> (Option<AuthenticationToken>, Option<Located<PathBuf>>) {
+    for key in [LITERAL, FILE] {
+        section.refuse(
+            key,
+            "has no place in a signed list; write `token-generation`, and give pools the secret",
+        );
+    }
+    (None, None)
+}
+
 /// Which of the derived tokens it has.
 fn read_token_generation(section: &Section<'_>, context: Context<'_>) -> Option<u32> {
     const GENERATION: &str = "token-generation";
@@ -392,7 +406,7 @@ fn read_token_generation(section: &Section<'_>, context: Context<'_>) -> Option<
         section.error(GENERATION, message);
         return None;
     }
-    if context.token_secret.is_none() {
+    if matches!(context.tokens, Tokens::None) {
         section.error(
             GENERATION,
             "there is no secret to derive the token from; see to `token-secret-path` in \

@@ -1,16 +1,18 @@
 //! The list of sources: inline in the configuration, or in a file of its own.
 //!
-//! Both have the same keys. An inline list without a source to pick is a mistake; a file may come
-//! to that, since other programs write it.
+//! Both have the same keys, as have signed lists. An inline list without a source to pick is a mistake;
+//! the others may come to that, since other programs write them.
 
 use std::collections::HashMap;
 use std::path::PathBuf;
+use std::sync::Arc;
 
 use nts_service::config::{Located, Problems, Section, load_part};
 
 use super::derived_token::TokenSecret;
 use super::source::{self, SourceConfig};
 use crate::selection::{Groups, MAX_SOURCES, MAX_WEIGHT};
+use crate::snapshot::Document;
 
 const SERVERS: &str = "key-exchange-servers";
 const FILE: &str = "key-exchange-servers-path";
@@ -20,8 +22,28 @@ const FILE: &str = "key-exchange-servers-path";
 pub struct Context<'a> {
     /// Groups of countries that sources may be listed for.
     pub groups: &'a Groups,
-    /// What tokens are derived from.
-    pub token_secret: Option<&'a TokenSecret>,
+    /// Where derived tokens come from.
+    pub tokens: Tokens<'a>,
+    /// Whether it is a signed list, which holds no tokens and names no files.
+    pub is_signed: bool,
+}
+
+/// Where derived tokens come from.
+#[derive(Clone, Copy, Debug)]
+pub enum Tokens<'a> {
+    /// There is no secret to derive them from.
+    None,
+    /// From this one.
+    From(&'a TokenSecret),
+    /// From one that is not here: the list is only looked at.
+    Elsewhere,
+}
+
+impl<'a> Tokens<'a> {
+    /// From this secret, if there is one.
+    pub fn of(secret: Option<&'a TokenSecret>) -> Self {
+        secret.map_or(Self::None, Self::From)
+    }
 }
 
 /// What the configuration says about sources.
@@ -31,7 +53,9 @@ pub struct SourceList {
     pub sources: Vec<SourceConfig>,
     /// The file that they came from, if they came from one.
     pub file: Option<Located<PathBuf>>,
-    /// Whether that file may take most sources away at once while the pool runs.
+    /// The signed list that they came from, if they came from one.
+    pub signed: Option<Arc<Document>>,
+    /// Whether that file or list may take most sources away at once while the pool runs.
     pub allow_mass_removal: bool,
 }
 
@@ -39,7 +63,7 @@ impl SourceList {
     /// Reads the list from a file of its own. `None` after a problem was reported.
     pub fn load(file: Located<PathBuf>, context: Context<'_>, problems: &Problems) -> Option<Self> {
         let mut list = load_part(&file, SERVERS, problems, |root| {
-            read_file(root, &file, context)
+            read_list(root, SERVERS, context)
         })?;
         list.file = Some(file);
         Some(list)
@@ -63,6 +87,16 @@ impl From<Vec<SourceConfig>> for SourceList {
             sources,
             ..Self::default()
         }
+    }
+}
+
+/// Refuses what would be a second list beside that of a registry.
+pub(super) fn refuse(server: &Section<'_>) {
+    for key in [SERVERS, FILE] {
+        server.refuse(
+            key,
+            "`[snapshot]` gives the list of sources; take one of the two out",
+        );
     }
 }
 
@@ -94,7 +128,7 @@ fn read_inline(server: &Section<'_>, context: Context<'_>) -> Option<Vec<SourceC
         );
         return None;
     }
-    let entries = read_entries(server, context)?;
+    let entries = read_entries(server, SERVERS, context)?;
     if entries.complete && entries.enabled.is_empty() {
         server.error(SERVERS, "no source is enabled; enable at least one");
     } else if entries.complete && !entries.can_be_picked() {
@@ -109,28 +143,29 @@ fn read_inline(server: &Section<'_>, context: Context<'_>) -> Option<Vec<SourceC
     Some(entries.enabled)
 }
 
-fn read_file(
+/// Reads the list at `key` of what is a list and nothing else; `None` after a problem was reported.
+pub(super) fn read_list(
     root: &Section<'_>,
-    file: &Located<PathBuf>,
+    key: &'static str,
     context: Context<'_>,
 ) -> Option<SourceList> {
     let allow_mass_removal = root.or("allow-mass-removal", false);
-    if !root.has(SERVERS) {
-        root.required::<String>(SERVERS);
+    if !root.has(key) {
+        root.required::<String>(key);
         return None;
     }
-    let entries = read_entries(root, context)?;
+    let entries = read_entries(root, key, context)?;
     if entries.complete && !entries.can_be_picked() {
         root.problems().warning(
-            file.place(),
-            "no source in this file can be picked, so every user will be refused; add sources, or \
+            &root.here(),
+            "no source in this list can be picked, so every user will be refused; add sources, or \
              give them weight",
         );
     }
     Some(SourceList {
         sources: entries.enabled,
         allow_mass_removal,
-        file: None,
+        ..SourceList::default()
     })
 }
 
@@ -148,17 +183,17 @@ impl Entries {
     }
 }
 
-fn read_entries(list: &Section<'_>, context: Context<'_>) -> Option<Entries> {
-    if list.list_length(SERVERS) > MAX_SOURCES {
+fn read_entries(list: &Section<'_>, key: &'static str, context: Context<'_>) -> Option<Entries> {
+    if list.list_length(key) > MAX_SOURCES {
         let message = format!("more than {MAX_SOURCES} sources; divide them over several pools");
-        list.error(SERVERS, message);
+        list.error(key, message);
         return None;
     }
     let (mut addresses, mut ids) = (HashMap::new(), HashMap::new());
-    let sections = list.sections(SERVERS);
-    let is_list = list.is_empty_list(SERVERS) || !sections.is_empty();
+    let sections = list.sections(key);
+    let is_list = list.is_empty_list(key) || !sections.is_empty();
     let mut entries = Entries {
-        complete: is_list && sections.len() == list.list_length(SERVERS),
+        complete: is_list && sections.len() == list.list_length(key),
         enabled: Vec::new(),
     };
     for (index, section) in sections.into_iter().enumerate() {

@@ -1,6 +1,7 @@
 mod groups;
 mod limits;
 mod overview;
+mod snapshot;
 mod sources;
 
 use std::fs::{self, Permissions};

@@ -84,9 +84,19 @@ impl Default for UpstreamConfig {
     }
 }
 
-/// Reads the section.
-pub(super) fn read(section: &Section<'_>) -> UpstreamConfig {
-    let default = UpstreamConfig::default();
+impl UpstreamConfig {
+    /// What holds unless the configuration says otherwise, for sources that others list.
+    pub(super) fn for_sources_of_a_registry() -> Self {
+        Self {
+            deny_private_addresses: true,
+            name_policy: NamePolicy::Verified,
+            ..Self::default()
+        }
+    }
+}
+
+/// Reads the section; what it does not say is as in `default`.
+pub(super) fn read(section: &Section<'_>, default: &UpstreamConfig) -> UpstreamConfig {
     UpstreamConfig {
         attempts: count(section, "attempts", default.attempts, bounds::ATTEMPTS),
         source_concurrency: count(

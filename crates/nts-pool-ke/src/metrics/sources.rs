@@ -60,13 +60,13 @@ fn show_all_together(sources: &Sources, page: &mut Exposition) {
     );
     gauge(
         "nts_pool_ke_snapshot_serial",
-        "How often the list of sources was taken in since the start.",
+        "Serial of the signed list of sources; or how often the list was taken in since the start.",
         sources.serial() as f64,
     );
     gauge(
         "nts_pool_ke_snapshot_age_seconds",
-        "Since the list of sources was taken in.",
-        sources.taken_in().elapsed().as_secs_f64(),
+        "Since the signed list of sources was made; or since the list was taken in.",
+        sources.age().as_secs_f64(),
     );
     let now = Instant::now();
     let known = sources.all().iter().filter_map(|it| it.board.known(now));

@@ -32,6 +32,7 @@ fn config(authority: &Authority, sources: Vec<SourceConfig>, timeout: Duration) 
     Config {
         listen: vec!["127.0.0.1:0".parse().unwrap()].into(),
         sources: sources.into(),
+        snapshot: None,
         token_secret: None,
         selection: SelectionPolicy::default(),
         groups: Groups::default(),

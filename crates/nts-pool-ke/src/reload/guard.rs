@@ -3,6 +3,7 @@
 
 use std::collections::HashSet;
 use std::fmt;
+use std::path::Path;
 
 use nts_service::config::{Place, Problem};
 
@@ -68,18 +69,20 @@ impl Removal {
         (mass && !after.allow_mass_removal).then_some(Self(change))
     }
 
-    /// In words.
-    pub(super) fn problem(self, after: &SourceList) -> Problem {
+    /// In words; `name` stands for where `after` came from.
+    pub(super) fn problem(self, after: &SourceList, name: &Path) -> Problem {
         let Self(Change {
             before, removed, ..
         }) = self;
-        let file = after.file.as_ref();
-        let place = file.map_or_else(|| Place::file(""), |file| Place::file(file.as_path()));
+        let cure = match after.signed {
+            Some(_) => "sign the list with `allow-mass-removal` in it",
+            None => "write `allow-mass-removal = true` at its top",
+        };
         let message = format!(
             "{removed} of {before} sources are not in it any more, or have weight 0; if that is \
-             meant, write `allow-mass-removal = true` at its top, or send SIGHUP"
+             meant, {cure}, or send SIGHUP"
         );
-        Problem::error(place, message)
+        Problem::error(Place::file(name), message)
     }
 }
 
@@ -135,7 +138,9 @@ mod tests {
     #[test]
     fn it_is_said_what_would_go_and_how_to_allow_it() {
         let removal = Removal::forbidden(&list(1..=9), &list(9..=9)).unwrap();
-        let problem = removal.problem(&list(9..=9)).to_string();
+        let problem = removal
+            .problem(&list(9..=9), Path::new("a.toml"))
+            .to_string();
         assert!(problem.contains("8 of 9 sources"), "{problem}");
         assert!(problem.contains("`allow-mass-removal = true`"), "{problem}");
         let change = Change::between(&list(1..=9), &list(9..=11));

@@ -5,6 +5,7 @@
 //! | --- | --- |
 //! | `part` | what can be loaded on its own, and from which files |
 //! | `guard` | no reload takes most sources away by mistake |
+//! | `registry` | signed lists of sources, from the registry or the disk |
 //! | `restart` | what a running pool cannot change |
 //! | `tally` | what is counted and logged |
 //!
@@ -14,11 +15,13 @@
 
 mod guard;
 mod part;
+mod registry;
 mod restart;
 mod tally;
 
 use std::collections::BTreeSet;
 use std::path::{Path, PathBuf};
+use std::sync::Arc;
 use std::time::Duration;
 
 use nts_service::config::{Problem, Problems};
@@ -27,6 +30,7 @@ use tokio::time::{Instant, sleep_until};
 
 use crate::config::{Config, ObservabilityConfig};
 use crate::pool::Pool;
+use crate::snapshot::follow::{Follower, Offer, Standing};
 use guard::Removal;
 use part::Part;
 use tally::Tally;
@@ -45,12 +49,21 @@ pub struct Reloader {
     retry_at: Instant,
     retry_pause: Duration,
     tally: Tally,
+    /// Asks the registry of sources, if there is one.
+    follower: Option<Follower>,
+    standing: Arc<Standing>,
 }
 
 /// Something that may have to be taken in.
 #[derive(Debug)]
-pub struct Due {
-    changed: Vec<PathBuf>,
+pub struct Due(Change);
+
+#[derive(Debug)]
+enum Change {
+    /// These files have changed, or it is time to try again.
+    Files(Vec<PathBuf>),
+    /// The registry gives a list of sources.
+    List(Offer),
 }
 
 impl Reloader {
@@ -62,7 +75,9 @@ impl Reloader {
     /// The same, with another timing.
     pub async fn with_timing(file: impl AsRef<Path>, pool: &Pool, timing: Timing) -> Self {
         let retry_pause = timing.interval * RETRY_INTERVALS;
-        let files = part::files(&pool.config());
+        let config = pool.config();
+        let files = part::files(&config);
+        let standing = Standing::new(pool.registry());
         Self {
             file: file.as_ref().to_owned(),
             watch: FileWatch::with_timing(files, timing).await,
@@ -70,6 +85,8 @@ impl Reloader {
             retry_at: Instant::now() + retry_pause,
             retry_pause,
             tally: Tally::new(pool.registry()),
+            follower: registry::follow(&config, false, &standing),
+            standing,
         }
     }
 
@@ -77,7 +94,8 @@ impl Reloader {
     /// it says about log and metrics, if it is good: levels are up to the caller.
     ///
     /// If anything is wrong with it nothing changes, except that a geo database which is no good
-    /// does not keep the rest from being taken in.
+    /// does not keep the rest from being taken in. The registry of sources is asked at once, and what
+    /// it then gives is what the operator wants.
     pub async fn reload(&mut self, pool: &mut Pool) -> Option<ObservabilityConfig> {
         let loaded = match Config::load(&self.file) {
             Ok(loaded) => loaded,
@@ -91,6 +109,10 @@ impl Reloader {
         self.failed.clear();
         self.tally.forget();
         let mut warnings = loaded.warnings.into_vec();
+        if let Err(problems) = registry::keep_list(&mut config, &former, &mut warnings) {
+            self.tally.refused(Part::Snapshot, &problems);
+            return None;
+        }
         if let Some(problems) = keep_geo(&mut config, &former, &mut warnings) {
             self.tally.refused(Part::Geo, &problems);
             self.failed.insert(Part::Geo);
@@ -99,26 +121,37 @@ impl Reloader {
         for key in restart::needed(&former, &config) {
             tracing::warn!("`{key}` has changed, which takes effect at the next start");
         }
-        let observability = config.observability.clone();
-        self.apply(config, &former, pool)
-            .await
-            .then_some(observability)
+        if !self.apply(config, &former, pool).await {
+            return None;
+        }
+        let config = pool.config();
+        registry::store(&config).await;
+        self.follower = registry::follow(&config, true, &self.standing);
+        Some(config.observability)
     }
 
     /// Waits until there is something to take in. Cancel safe.
     pub async fn due(&mut self) -> Due {
-        let retry = !self.failed.is_empty() && self.failed != BTreeSet::from([Part::Config]);
-        tokio::select! {
-            changed = self.watch.changed() => Due { changed },
-            () = sleep_until(self.retry_at), if retry => Due { changed: Vec::new() },
-        }
+        let retry = self.failed.iter().any(|part| *part != Part::Config);
+        Due(tokio::select! {
+            changed = self.watch.changed() => Change::Files(changed),
+            () = sleep_until(self.retry_at), if retry => Change::Files(Vec::new()),
+            offer = Follower::offer(self.follower.as_mut()) => Change::List(offer),
+        })
     }
 
     /// Takes it in: of the parts that have changed, those that are good.
     pub async fn take_in(&mut self, due: Due, pool: &mut Pool) {
+        match due.0 {
+            Change::Files(changed) => self.take_files_in(&changed, pool).await,
+            Change::List(offer) => self.take_list_in(offer, pool).await,
+        }
+    }
+
+    async fn take_files_in(&mut self, changed: &[PathBuf], pool: &mut Pool) {
         let former = pool.config();
         let mut config = former.clone();
-        let changed = part::affected(&former, &due.changed);
+        let changed = part::affected(&former, changed);
         let failed = self.failed.iter().filter(|part| **part != Part::Config);
         let parts: BTreeSet<_> = changed.iter().chain(failed).copied().collect();
         let mut good = BTreeSet::new();
@@ -158,7 +191,8 @@ impl Reloader {
         }
         let (before, after) = (&former.sources, &loaded.sources);
         if let Some(removal) = Removal::forbidden(before, after) {
-            return Err(vec![removal.problem(after)]);
+            let file = after.file.as_ref().map_or(&self.file, |file| &**file);
+            return Err(vec![removal.problem(after, file)]);
         }
         *config = loaded;
         Ok(problems.into_vec())

@@ -13,6 +13,8 @@ use crate::config::{Config, GeoDatabase, Pair, SourceList};
 pub(super) enum Part {
     /// The configuration file and all that it names.
     Config,
+    /// The list of sources that a registry gives.
+    Snapshot,
     /// The list of sources in a file of its own, and files of tokens.
     Sources,
     /// What users see.
@@ -27,8 +29,9 @@ pub(super) enum Part {
 
 impl Part {
     /// All of them.
-    pub(super) const ALL: [Self; 6] = [
+    pub(super) const ALL: [Self; 7] = [
         Self::Config,
+        Self::Snapshot,
         Self::Sources,
         Self::Certificate,
         Self::UpstreamCertificate,
@@ -40,6 +43,7 @@ impl Part {
     pub(super) fn label(self) -> &'static str {
         match self {
             Self::Config => "config",
+            Self::Snapshot => "snapshot",
             Self::Sources => "sources",
             Self::Certificate => "certificate",
             Self::UpstreamCertificate => "upstream_certificate",
@@ -49,7 +53,8 @@ impl Part {
     }
 
     /// Loads this part anew into `config`, from the files that it names; false after the problem
-    /// was reported. The whole configuration is no part that its own text could name.
+    /// was reported. The whole configuration is no part that its own text could name, and what a
+    /// registry gives stands in no file.
     pub(super) fn load(self, config: &mut Config, problems: &Problems) -> bool {
         // A list is also given when some of its entries are no good.
         self.loaded(config, problems).is_some() && !problems.has_errors()
@@ -58,7 +63,7 @@ impl Part {
     fn loaded(self, config: &mut Config, problems: &Problems) -> Option<()> {
         let tls = &mut config.tls;
         match self {
-            Self::Config => return None,
+            Self::Config | Self::Snapshot => return None,
             Self::Sources => {
                 let list = std::mem::take(&mut config.sources);
                 config.sources = match list.file {

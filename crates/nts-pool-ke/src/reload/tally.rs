@@ -51,6 +51,11 @@ impl Tally {
         self.said.insert(part, cause);
     }
 
+    /// What was said of a part does not hold any more.
+    pub(super) fn healed(&mut self, part: Part) {
+        self.said.remove(&part);
+    }
+
     /// These parts were taken in.
     pub(super) fn taken_in(&mut self, parts: &BTreeSet<Part>) {
         for part in parts {

@@ -68,15 +68,22 @@ pub fn load_part<T>(
     let file = SourceFile::new(path, &config.text, config.others_can_read);
     match is_json {
         false => evaluate(&file, problems, read),
-        true => {
-            let table = json::parse(file.whole(), list).map_err(|defect| {
-                let message = format!("not JSON that can be used: {}", defect.message);
-                problems.error(&file.place(defect.offset), message);
-            });
-            let table = table.ok()?;
-            read(&Section::root(&file, problems, &table))
-        }
+        true => evaluate_json(&file, list, problems, read),
     }
+}
+
+/// Reads a JSON text that is already here, as [`load_part`] does a file; `name` stands for the file
+/// in problems.
+///
+/// Gives `None` after a problem was reported, or if `read` does.
+pub fn read_json<T>(
+    name: &Path,
+    text: &str,
+    list: &'static str,
+    problems: &Problems,
+    read: impl FnOnce(&Section<'_>) -> Option<T>,
+) -> Option<T> {
+    evaluate_json(&SourceFile::new(name, text, false), list, problems, read)
 }
 
 /// The same as [`load`] for a text that is already here; `name` stands for the file in problems.
@@ -116,6 +123,19 @@ fn evaluate<T>(
         ));
     }
     None
+}
+
+fn evaluate_json<T>(
+    file: &SourceFile<'_>,
+    list: &'static str,
+    problems: &Problems,
+    read: impl FnOnce(&Section<'_>) -> Option<T>,
+) -> Option<T> {
+    let table = json::parse(file.whole(), list).map_err(|defect| {
+        let message = format!("not JSON that can be used: {}", defect.message);
+        problems.error(&file.place(defect.offset), message);
+    });
+    read(&Section::root(file, problems, &table.ok()?))
 }
 
 fn conclude<T>(path: &Path, value: Option<T>, problems: Problems) -> Result<Loaded<T>, Problems> {

@@ -209,8 +209,8 @@ fn a_file_without_a_source_to_pick_is_loudly_accepted() {
         let (files, text) = by_file("sources.json", content);
         assert_eq!(
             files.warnings(&text),
-            "warning: pool.toml:6: nts-pool-ke-server.key-exchange-servers-path: no source in this \
-             file can be picked, so every user will be refused; add sources, or give them weight",
+            "warning: DIR/sources.json:1: no source in this list can be picked, so every user will be \
+             refused; add sources, or give them weight",
             "{content}"
         );
     }

@@ -1,0 +1,169 @@
+//! Signed lists of sources: those that the registry gives, and the copy of the last one on the disk.
+//!
+//! A list goes the way of every other: the same reading, the same guard. It is kept on the disk once
+//! it is in use, never before, and never goes back to an older one.
+
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+
+use nts_service::config::{Place, Problem};
+
+use super::Reloader;
+use super::guard::Removal;
+use super::part::Part;
+use crate::config::{Catalogue, Config, SnapshotConfig};
+use crate::pool::Pool;
+use crate::snapshot::follow::{Follower, Offer, Plan, Standing, Verdict};
+use crate::snapshot::{Document, Registry, Rejection, cache};
+
+/// A list that is not taken, and why.
+struct Refusal(Verdict, Vec<Problem>);
+
+impl Reloader {
+    /// Takes in what the registry gives, if it is good.
+    pub(super) async fn take_list_in(&mut self, offer: Offer, pool: &mut Pool) {
+        let former = pool.config();
+        let verdict = match consider(&offer, &former) {
+            Ok(None) => Verdict::Unchanged,
+            Ok(Some((config, warnings))) => {
+                self.tally.warn(warnings);
+                match self.apply(config, &former, pool).await {
+                    true => Verdict::TakenIn,
+                    false => Verdict::Unusable,
+                }
+            }
+            Err(Refusal(verdict, problems)) => {
+                self.tally.refused_again(Part::Snapshot, &problems);
+                verdict
+            }
+        };
+        match verdict {
+            Verdict::TakenIn => {
+                store(&pool.config()).await;
+                self.tally.taken_in(&[Part::Snapshot].into());
+            }
+            Verdict::Unchanged => self.tally.healed(Part::Snapshot),
+            Verdict::Rejected(_) | Verdict::Unusable | Verdict::MassRemoval => {}
+        }
+        // Nobody needs it any more if the registry is another one since.
+        let _ = offer.verdict.send(verdict);
+    }
+}
+
+/// What the pool would go by with this list, and warnings; `None` if it is the one in use.
+fn consider(offer: &Offer, former: &Config) -> Result<Option<(Config, Vec<Problem>)>, Refusal> {
+    let Some(snapshot) = &former.snapshot else {
+        return Ok(None);
+    };
+    let last = former.sources.signed.as_deref();
+    if last.is_some_and(|last| last.octets() == offer.octets) {
+        return Ok(None);
+    }
+    let name = PathBuf::from(snapshot.url.to_string());
+    let document = Document::open(offer.octets.clone(), &snapshot.trust);
+    let document = document.and_then(|document| match last {
+        Some(last) => document.may_follow(last).map(|()| document),
+        None => Ok(document),
+    });
+    let document = document.map_err(|rejection| rejected(&rejection, &name))?;
+    let mut config = former.clone();
+    let (catalogue, warnings) = Catalogue::load(&Arc::new(document), &name, former.tokens())
+        .map_err(|problems| Refusal(Verdict::Unusable, problems))?;
+    config.take(catalogue);
+    match Removal::forbidden(&former.sources, &config.sources) {
+        Some(removal) if !offer.asked => {
+            let problem = removal.problem(&config.sources, &name);
+            Err(Refusal(Verdict::MassRemoval, vec![problem]))
+        }
+        _ => Ok(Some((config, warnings))),
+    }
+}
+
+fn rejected(rejection: &Rejection, name: &Path) -> Refusal {
+    let problem = Problem::error(Place::file(name), rejection.to_string());
+    Refusal(Verdict::Rejected(rejection.label()), vec![problem])
+}
+
+/// After `config` was read anew: sees to it that the list in use is not replaced by an older one from
+/// the disk, or by none.
+///
+/// # Errors
+/// If the list in use is no good with the rest of `config`.
+pub(super) fn keep_list(
+    config: &mut Config,
+    former: &Config,
+    warnings: &mut Vec<Problem>,
+) -> Result<(), Vec<Problem>> {
+    let Some(snapshot) = &config.snapshot else {
+        return Ok(());
+    };
+    let copy = snapshot.cache.place().clone();
+    let serial = |document: &Document| document.header().serial;
+    let on_disk = config.sources.signed.as_deref().map(serial);
+    let in_use = in_use(snapshot, former);
+    match in_use {
+        Some(document) if on_disk < Some(serial(&document)) => {
+            let name = PathBuf::from(snapshot.url.to_string());
+            let (catalogue, _) = Catalogue::load(&document, &name, config.tokens())?;
+            config.take(catalogue);
+            let message =
+                "this copy is not that of the list in use, which stays and is stored anew";
+            warnings.retain(|warning| *warning.place() != copy);
+            warnings.push(Problem::warning(copy, message));
+        }
+        // Until the registry gives a list, whatever was in use stays in use.
+        None if on_disk.is_none() => {
+            config.keep_list_of(former);
+            config.sources.file = None;
+            config.sources.signed = None;
+            let message = "there is no signed list that could be taken; the sources in use stay";
+            warnings.push(Problem::warning(copy, message));
+        }
+        _ => {}
+    }
+    Ok(())
+}
+
+/// The list in use, if it can be believed under `snapshot`.
+fn in_use(snapshot: &SnapshotConfig, former: &Config) -> Option<Arc<Document>> {
+    let document = former.sources.signed.as_ref()?;
+    let again = Document::open(document.octets().to_vec(), &snapshot.trust);
+    again.is_ok().then(|| Arc::clone(document))
+}
+
+/// Sees to it that the list in use is on the disk, for the next start.
+pub(super) async fn store(config: &Config) {
+    let (Some(snapshot), Some(document)) = (&config.snapshot, &config.sources.signed) else {
+        return;
+    };
+    let (file, document) = (snapshot.cache.to_path_buf(), Arc::clone(document));
+    let stored = tokio::task::spawn_blocking(move || {
+        let there = std::fs::read(&file);
+        match there.is_ok_and(|octets| octets == document.octets()) {
+            true => Ok(()),
+            false => cache::store(&file, &document),
+        }
+    });
+    if let Ok(Err(error)) = stored.await {
+        tracing::error!(
+            "{}: cannot keep the list of sources in `{}`: {error}; it is in use, but a restart would \
+             begin without it",
+            snapshot.cache.place(),
+            snapshot.cache.display()
+        );
+    }
+}
+
+/// Asks the registry of `config`, if it has one.
+pub(super) fn follow(config: &Config, asked: bool, standing: &Arc<Standing>) -> Option<Follower> {
+    let Some(snapshot) = &config.snapshot else {
+        standing.forget();
+        return None;
+    };
+    let plan = Plan {
+        registry: Registry::new(snapshot.url.clone(), snapshot.authorities.as_ref()),
+        token: snapshot.token.clone(),
+        interval: snapshot.interval,
+    };
+    Some(Follower::start(plan, asked, Arc::clone(standing)))
+}

@@ -1,0 +1,139 @@
+//! The copy on the disk of the list that is in use: what a pool begins with.
+//!
+//! It is what the registry published, signature and all, and is believed no more than that.
+
+use std::io::{self, Write as _};
+use std::path::{Path, PathBuf};
+
+use nts_service::config::{Located, Problems, read_file};
+use tempfile::NamedTempFile;
+
+use super::document::{Document, Trust};
+
+/// What is on the disk.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum DiskCopy {
+    /// A list that can be used.
+    Good,
+    /// Nothing yet.
+    Missing,
+    /// Something that cannot be used, as was reported.
+    Refused,
+}
+
+/// Reads the copy. What is wrong with it is a warning: the registry will give another.
+pub(crate) fn load(
+    file: &Located<PathBuf>,
+    trust: &Trust,
+    problems: &Problems,
+) -> Result<Document, DiskCopy> {
+    const MEANWHILE: &str = "users get Error 2 unless the registry gives another";
+    let shown = file.display();
+    if file
+        .metadata()
+        .is_err_and(|error| error.kind() == io::ErrorKind::NotFound)
+    {
+        let message = format!(
+            "there is no list of sources in `{shown}` yet; users get Error 2 until the registry \
+             gives one"
+        );
+        problems.warning(file.place(), message);
+        return Err(DiskCopy::Missing);
+    }
+    let unread = Problems::new();
+    let Some(octets) = read_file(file, &unread) else {
+        for problem in unread.into_vec() {
+            problems.warning(problem.place(), problem.message());
+        }
+        return Err(DiskCopy::Refused);
+    };
+    Document::open(octets, trust).map_err(|rejection| {
+        let message =
+            format!("the list of sources in `{shown}` is not taken: {rejection}; {MEANWHILE}");
+        problems.warning(file.place(), message);
+        DiskCopy::Refused
+    })
+}
+
+/// Puts `document` into the place of the copy, in one moment, and makes sure that it has reached the
+/// disk. Waits for the disk.
+///
+/// # Errors
+/// If it cannot be written; the copy is then as it was.
+pub(crate) fn store(file: &Path, document: &Document) -> io::Result<()> {
+    let folder = match file.parent() {
+        Some(folder) if folder != Path::new("") => folder,
+        _ => Path::new("."),
+    };
+    let mut new = NamedTempFile::new_in(folder)?;
+    new.write_all(document.octets())?;
+    new.as_file().sync_all()?;
+    new.persist(file)?;
+    // The change of names must reach the disk too; some file systems cannot do that for a folder.
+    let _ = std::fs::File::open(folder).and_then(|folder| folder.sync_all());
+    Ok(())
+}
+
+#[cfg(test)]
+mod tests {
+    use std::fs;
+    use std::time::UNIX_EPOCH;
+
+    use nts_service::config::Place;
+    use serde_json::Map;
+
+    use super::super::{Header, SigningKey, sign};
+    use super::*;
+
+    fn list(serial: u64, key: &SigningKey) -> Document {
+        let header = Header {
+            pool: "pool.test".to_owned(),
+            serial,
+            issued: UNIX_EPOCH,
+        };
+        sign(&header, Map::new(), key).unwrap()
+    }
+
+    #[test]
+    fn the_copy_is_what_was_stored_or_nothing() {
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("list");
+        let file = Located::new(path.clone(), Place::file("pool.toml").at_key("cache-path"));
+        let key = SigningKey::generate().unwrap();
+        let trust = Trust {
+            keys: vec![key.public()],
+            pool: None,
+        };
+        let load = || {
+            let problems = Problems::new();
+            let loaded = load(&file, &trust, &problems);
+            assert!(!problems.has_errors());
+            (loaded, problems.to_string())
+        };
+        let (missing, problem) = load();
+        assert_eq!(missing, Err(DiskCopy::Missing));
+        assert!(
+            problem.contains("there is no list of sources in"),
+            "{problem}"
+        );
+        for serial in [1, 2] {
+            store(&path, &list(serial, &key)).unwrap();
+            assert_eq!(load(), (Ok(list(serial, &key)), String::new()));
+        }
+        assert_eq!(fs::read_dir(folder.path()).unwrap().count(), 1);
+        let mut octets = fs::read(&path).unwrap();
+        *octets.last_mut().unwrap() = b' ';
+        fs::write(&path, octets).unwrap();
+        let (refused, problem) = load();
+        assert_eq!(refused, Err(DiskCopy::Refused));
+        assert!(problem.contains("its signature is not one of"), "{problem}");
+        fs::remove_file(&path).unwrap();
+        fs::create_dir(&path).unwrap();
+        let (refused, problem) = load();
+        assert_eq!(refused, Err(DiskCopy::Refused));
+        assert!(problem.contains("is a directory"), "{problem}");
+        assert!(store(&path, &list(3, &key)).is_err());
+        assert!(store(&folder.path().join("no/list"), &list(3, &key)).is_err());
+        assert_eq!(fs::read_dir(folder.path()).unwrap().count(), 1);
+    }
+}

@@ -1,0 +1,299 @@
+//! Asking the registry for ever: when, and what is counted and logged about it.
+//!
+//! A list that comes is offered to whoever takes lists in, and his verdict is waited for.
+
+use std::collections::BTreeMap;
+use std::fmt;
+use std::path::PathBuf;
+use std::sync::{Arc, Mutex, PoisonError};
+use std::time::Duration;
+
+use hyper::header::HeaderValue;
+use nts_service::config::{Located, Problems};
+use nts_service::telemetry::metrics::{Counter, Kind, Registry as Metrics};
+use tokio::sync::{mpsc, oneshot};
+use tokio::task::JoinSet;
+use tokio::time::{Instant, sleep};
+
+use super::document::Rejection;
+use super::fetch::{Answer, Registry, Token};
+use crate::defect::for_ever;
+
+/// After a failure the registry is asked again so soon, then after ever longer pauses.
+const FIRST_RETRY: Duration = Duration::from_secs(1);
+/// The longest pause after failures, in intervals.
+const LONGEST_RETRY: u32 = 4;
+
+/// Whom to ask, and how often.
+#[derive(Clone)]
+pub(crate) struct Plan {
+    /// Who is asked.
+    pub(crate) registry: Registry,
+    /// What makes the registry answer, if it wants that; read again each time.
+    pub(crate) token: Option<Located<PathBuf>>,
+    /// From one question to the next, give or take a half.
+    pub(crate) interval: Duration,
+}
+
+/// A list that came from the registry.
+#[derive(Debug)]
+pub(crate) struct Offer {
+    /// What it published.
+    pub(crate) octets: Vec<u8>,
+    /// Whether the operator wants it now.
+    pub(crate) asked: bool,
+    /// What became of it.
+    pub(crate) verdict: oneshot::Sender<Verdict>,
+}
+
+/// What became of a list.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Verdict {
+    /// It is in use from now on.
+    TakenIn,
+    /// It is in use already.
+    Unchanged,
+    /// It is not to be believed, with the label of the [`Rejection`].
+    Rejected(&'static str),
+    /// It can be believed, but there is something wrong with the sources in it.
+    Unusable,
+    /// It takes most sources away.
+    MassRemoval,
+}
+
+impl Verdict {
+    fn label(self) -> &'static str {
+        match self {
+            Self::TakenIn => "taken_in",
+            Self::Unchanged => "unchanged",
+            Self::Rejected(label) => label,
+            Self::Unusable => "unusable",
+            Self::MassRemoval => "mass_removal",
+        }
+    }
+
+    fn is_in_use(self) -> bool {
+        matches!(self, Self::TakenIn | Self::Unchanged)
+    }
+}
+
+/// No answer that could be looked at.
+const UNREACHABLE: &str = "unreachable";
+
+/// What is known of a registry, shown in metrics. There is one for each pool.
+pub(crate) struct Standing {
+    fetches: BTreeMap<&'static str, Counter>,
+    /// When the registry last said what is in use, or began to be asked; `None`: there is none.
+    confirmed: Mutex<Option<Instant>>,
+}
+
+impl Standing {
+    /// Of no registry yet.
+    pub(crate) fn new(metrics: &Metrics) -> Arc<Self> {
+        let labels = [
+            Verdict::TakenIn.label(),
+            Verdict::Unchanged.label(),
+            Verdict::Unusable.label(),
+            Verdict::MassRemoval.label(),
+            UNREACHABLE,
+        ];
+        let counter = |outcome| {
+            let help = "Questions to the registry of sources, by what came of them.";
+            let name = "nts_pool_ke_snapshot_fetches_total";
+            (
+                outcome,
+                metrics.counter(name, help, &[("outcome", outcome)]),
+            )
+        };
+        let standing = Arc::new(Self {
+            fetches: labels
+                .into_iter()
+                .chain(Rejection::LABELS)
+                .map(counter)
+                .collect(),
+            confirmed: Mutex::default(),
+        });
+        let shown = Arc::clone(&standing);
+        metrics.collect(move |page| {
+            let name = "nts_pool_ke_snapshot_unconfirmed_seconds";
+            let help = "Since the registry of sources last said that the list in use is the last.";
+            page.family(name, Kind::Gauge, help);
+            if let Some(at) = *shown.confirmed() {
+                page.sample(name, &[], at.elapsed().as_secs_f64());
+            }
+        });
+        standing
+    }
+
+    /// There is no registry any more.
+    pub(crate) fn forget(&self) {
+        *self.confirmed() = None;
+    }
+
+    fn count(&self, outcome: &str) {
+        if let Some(counter) = self.fetches.get(outcome) {
+            counter.increment();
+        }
+    }
+
+    fn confirmed(&self) -> std::sync::MutexGuard<'_, Option<Instant>> {
+        self.confirmed
+            .lock()
+            .unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+impl fmt::Debug for Standing {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "Standing({:?})", *self.confirmed())
+    }
+}
+
+/// The task that asks. It ends when this is dropped.
+#[derive(Debug)]
+pub(crate) struct Follower {
+    offers: mpsc::Receiver<Offer>,
+    _task: JoinSet<()>,
+}
+
+impl Follower {
+    /// Begins to ask, at once. The first answer is what the operator wants if he has `asked`.
+    pub(crate) fn start(plan: Plan, asked: bool, standing: Arc<Standing>) -> Self {
+        standing.confirmed().get_or_insert_with(Instant::now);
+        let (sender, offers) = mpsc::channel(1);
+        let mut task = JoinSet::new();
+        task.spawn(for_ever(move || {
+            let asking = Asking {
+                plan: plan.clone(),
+                offers: sender.clone(),
+                standing: Arc::clone(&standing),
+                tag: None,
+                failures: 0,
+                said: None,
+            };
+            asking.go_on(asked)
+        }));
+        Self {
+            offers,
+            _task: task,
+        }
+    }
+
+    /// Waits for a list; for ever if there is no follower. Cancel safe.
+    pub(crate) async fn offer(follower: Option<&mut Self>) -> Offer {
+        let offer = match follower {
+            Some(follower) => follower.offers.recv().await,
+            None => None,
+        };
+        match offer {
+            Some(offer) => offer,
+            None => std::future::pending().await,
+        }
+    }
+}
+
+/// The asking itself.
+struct Asking {
+    plan: Plan,
+    offers: mpsc::Sender<Offer>,
+    standing: Arc<Standing>,
+    /// That of the list in use.
+    tag: Option<HeaderValue>,
+    /// Questions in a row without an answer.
+    failures: u32,
+    /// The last failure that was logged.
+    said: Option<String>,
+}
+
+impl Asking {
+    async fn go_on(mut self, mut asked: bool) {
+        loop {
+            match self.ask().await {
+                Ok(answer) => {
+                    self.answered();
+                    let outcome = match answer {
+                        Answer::Unchanged => Some(Verdict::Unchanged),
+                        Answer::List { octets, tag } => self.offer(octets, tag, asked).await,
+                    };
+                    // Nobody is there any more.
+                    let Some(verdict) = outcome else { return };
+                    self.standing.count(verdict.label());
+                    if verdict.is_in_use() {
+                        *self.standing.confirmed() = Some(Instant::now());
+                    }
+                }
+                Err(cause) => self.failed(cause),
+            }
+            asked = false;
+            sleep(self.pause()).await;
+        }
+    }
+
+    async fn ask(&self) -> Result<Answer, String> {
+        let token = match &self.plan.token {
+            Some(file) => Some(token(file)?),
+            None => None,
+        };
+        let answer = self.plan.registry.get(self.tag.as_ref(), token.as_ref());
+        answer.await.map_err(|error| error.to_string())
+    }
+
+    /// The verdict; `None` if nobody takes lists in any more.
+    async fn offer(
+        &mut self,
+        octets: Vec<u8>,
+        tag: Option<HeaderValue>,
+        asked: bool,
+    ) -> Option<Verdict> {
+        let (verdict, told) = oneshot::channel();
+        let offer = Offer {
+            octets,
+            asked,
+            verdict,
+        };
+        self.offers.send(offer).await.ok()?;
+        let verdict = told.await.ok()?;
+        // What is not in use is asked for again.
+        self.tag = tag.filter(|_| verdict.is_in_use());
+        Some(verdict)
+    }
+
+    fn answered(&mut self) {
+        self.failures = 0;
+        if self.said.take().is_some() {
+            tracing::info!(registry = %self.plan.registry.url, "the registry of sources answers again");
+        }
+    }
+
+    fn failed(&mut self, cause: String) {
+        self.failures = self.failures.saturating_add(1);
+        self.standing.count(UNREACHABLE);
+        if self.said.as_ref() != Some(&cause) {
+            tracing::warn!(
+                registry = %self.plan.registry.url,
+                "the registry of sources gives no list, the one in use stays: {cause}"
+            );
+            self.said = Some(cause);
+        }
+    }
+
+    /// Until the next question.
+    fn pause(&self) -> Duration {
+        let interval = self.plan.interval;
+        let pause = match self.failures {
+            0 => interval,
+            many => {
+                let doubled = 1_u32.checked_shl(many - 1).unwrap_or(u32::MAX);
+                let pause = FIRST_RETRY.min(interval).saturating_mul(doubled);
+                pause.min(interval * LONGEST_RETRY)
+            }
+        };
+        pause.mul_f64(rand::random_range(0.5..1.5))
+    }
+}
+
+fn token(file: &Located<PathBuf>) -> Result<Token, String> {
+    let problems = Problems::new();
+    // Warnings were said when the configuration was read.
+    Token::load(file, &problems).ok_or_else(|| problems.to_string())
+}
