@@ -19,3 +19,4 @@ pub mod observe;
 mod private_file;
 pub mod server;
 pub mod time_source;
+mod unix_time;

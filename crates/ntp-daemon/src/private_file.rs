@@ -1,13 +1,15 @@
 //! Files that are nobody else's business: mode 0600, always whole (temporary file, fsync, rename).
 //!
-//! What never happens here: a look at what is in them.
+//! What never happens here: a look at what is in them, and waiting for a pipe or a device that
+//! stands where a file should.
 
-use std::fs::{self, File, OpenOptions};
+use std::fs::{self, File, Metadata, OpenOptions};
 use std::io::{self, Read, Write};
 use std::os::unix::fs::{MetadataExt, OpenOptionsExt};
 use std::path::{Path, PathBuf};
 
 use nix::unistd::geteuid;
+use nts_service::regular_file;
 use zeroize::Zeroizing;
 
 /// Greatest length of a file that is read; a thousand keys need far less.
@@ -96,11 +98,26 @@ fn read_checked(
     path: &Path,
     check: impl FnOnce(&Path, u32, u32) -> Result<(), String>,
 ) -> Result<Zeroizing<Vec<u8>>, ReadError> {
-    let file = File::open(path)?;
-    let metadata = file.metadata()?;
+    let (file, metadata) = regular_file::open(path)?;
     check(path, metadata.mode(), metadata.uid()).map_err(ReadError::Mode)?;
+    Ok(read_all(file, &metadata)?)
+}
+
+/// Reads a file of at most 1 MiB that is no secret.
+///
+/// # Errors
+/// If it cannot be read, is not there, or is no text.
+pub(crate) fn read_text(path: &Path) -> io::Result<String> {
+    let (file, metadata) = regular_file::open(path)?;
+    let octets = read_all(file, &metadata)?;
+    let text = str::from_utf8(&octets);
+    text.map(str::to_owned)
+        .map_err(|error| io::Error::new(io::ErrorKind::InvalidData, error))
+}
+
+fn read_all(file: File, metadata: &Metadata) -> io::Result<Zeroizing<Vec<u8>>> {
     if metadata.len() > MAX_LENGTH {
-        return Err(io::Error::from(io::ErrorKind::FileTooLarge).into());
+        return Err(io::ErrorKind::FileTooLarge.into());
     }
     // One allocation of the right size, so that no copy of a key stays behind.
     let size = usize::try_from(metadata.len()).unwrap_or_default();
@@ -169,6 +186,28 @@ fn temporary_name(path: &Path) -> PathBuf {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    /// Whoever opened the pipe would wait for somebody who writes to it.
+    #[test]
+    fn a_pipe_is_no_file() {
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("pipe");
+        nix::unistd::mkfifo(&path, nix::sys::stat::Mode::S_IRWXU).unwrap();
+        let refused = |error: &io::Error| error.kind() == io::ErrorKind::InvalidInput;
+        for outcome in [read(&path), read_made_by_hand(&path)] {
+            assert!(
+                matches!(&outcome, Err(ReadError::Io(error)) if refused(error)),
+                "{outcome:?}"
+            );
+        }
+        assert!(refused(&read_text(&path).unwrap_err()));
+        assert_eq!(
+            read_text(Path::new("/dev/zero")).unwrap_err().to_string(),
+            "a pipe, a socket or a device, not a file"
+        );
+        replace(&path, b"text").unwrap();
+        assert_eq!(read_text(&path).unwrap(), "text");
+    }
 
     #[test]
     fn keys_that_others_may_know_are_refused() {

@@ -19,6 +19,7 @@ pub mod notify;
 pub mod printable;
 pub mod proxy_protocol;
 pub mod quick_ack;
+pub mod regular_file;
 pub mod runtime;
 pub mod shutdown;
 pub mod signals;

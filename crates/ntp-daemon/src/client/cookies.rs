@@ -10,12 +10,13 @@ mod format;
 use std::net::SocketAddr;
 use std::path::{Path, PathBuf};
 use std::sync::{Mutex, PoisonError};
-use std::time::{Duration, SystemTime, UNIX_EPOCH};
+use std::time::Duration;
 
 use nts_proto::association::NtsSession;
 use nts_proto::ke::name::NtpServerName;
 
 use crate::private_file::{self, ReadError};
+use crate::unix_time;
 
 /// Cookies older than this are of no use any more: servers change their keys.
 const MAX_AGE: Duration = Duration::from_secs(7 * 86_400);
@@ -94,7 +95,7 @@ impl CookieStore {
         if leaving.is_empty() {
             return;
         }
-        let octets = format::encode(leaving, unix_now());
+        let octets = format::encode(leaving, unix_time::now());
         if let Err(error) = private_file::replace(&self.path, &octets) {
             tracing::warn!(path = %self.path.display(), %error, "cannot store the NTS cookies");
         }
@@ -114,14 +115,8 @@ fn take(path: &Path) -> Result<Vec<Kept>, String> {
     private_file::remove(path).map_err(|error| format!("it cannot be removed: {error}"))?;
     let (kept, saved) = format::decode(&octets).ok_or("it is not whole")?;
     // A clock that is wrong at start must not make cookies last for ever, nor cost them all.
-    let age = Duration::from_secs(unix_now().saturating_sub(saved));
+    let age = Duration::from_secs(unix_time::now().saturating_sub(saved));
     Ok(if age <= MAX_AGE { kept } else { Vec::new() })
-}
-
-fn unix_now() -> u64 {
-    SystemTime::now()
-        .duration_since(UNIX_EPOCH)
-        .map_or(0, |since| since.as_secs())
 }
 
 #[cfg(test)]
@@ -208,9 +203,19 @@ mod tests {
     }
 
     #[test]
+    fn a_pipe_instead_of_the_file_holds_up_nobody() {
+        let (_folder, path) = folder();
+        nix::unistd::mkfifo(&path, nix::sys::stat::Mode::S_IRWXU).unwrap();
+        let store = CookieStore::open(&path);
+        assert!(store.found(CONFIGURED).is_empty());
+        stop(&store, vec![kept(CONFIGURED, 1)]);
+        assert_eq!(CookieStore::open(&path).found(CONFIGURED).len(), 1);
+    }
+
+    #[test]
     fn old_cookies_and_broken_files_are_not_used() {
         let (_folder, path) = folder();
-        let week_ago = unix_now() - MAX_AGE.as_secs();
+        let week_ago = unix_time::now() - MAX_AGE.as_secs();
         for (octets, usable) in [
             (
                 format::encode(vec![kept(CONFIGURED, 1)], week_ago + 60),
@@ -222,7 +227,7 @@ mod tests {
             ),
             // The clock was set back, or was wrong when the file was written.
             (
-                format::encode(vec![kept(CONFIGURED, 1)], unix_now() + 86_400),
+                format::encode(vec![kept(CONFIGURED, 1)], unix_time::now() + 86_400),
                 true,
             ),
             (b"NTSC".to_vec().into(), false),

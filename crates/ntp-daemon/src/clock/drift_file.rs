@@ -78,7 +78,7 @@ impl DriftFile {
 }
 
 fn read(path: &Path) -> Result<Option<f64>, DriftFileError> {
-    let text = match std::fs::read_to_string(path) {
+    let text = match private_file::read_text(path) {
         Ok(text) => text,
         Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(None),
         Err(error) => return Err(DriftFileError::Io(error)),
@@ -124,6 +124,16 @@ mod tests {
         assert!(!path.exists());
         file.store(10.02e-6);
         assert_eq!(std::fs::read_to_string(&path).unwrap(), "10.020000\n");
+    }
+
+    #[test]
+    fn a_pipe_holds_up_nobody_and_makes_way_for_the_file() {
+        let (_folder, path) = folder();
+        nix::unistd::mkfifo(&path, nix::sys::stat::Mode::S_IRWXU).unwrap();
+        let (mut file, frequency) = DriftFile::open(&path);
+        assert_eq!(frequency, None);
+        file.store(1e-6);
+        assert_eq!(DriftFile::open(&path).1, Some(1e-6));
     }
 
     #[test]

@@ -8,17 +8,21 @@
 use std::io;
 use std::path::{Path, PathBuf};
 use std::sync::atomic::{AtomicU64, Ordering};
-use std::time::{Duration, SystemTime, UNIX_EPOCH};
+use std::time::{Duration, UNIX_EPOCH};
 
 use nts_service::tls;
 use rustls::time_provider::TimeProvider;
 use rustls_pki_types::UnixTime;
 
 use crate::private_file;
+use crate::unix_time;
 
-/// The end of the year 9999 in Unix seconds. Later is damage, and there are times so late that no
-/// date can be made of them.
-const GREATEST: u64 = 253_402_300_799;
+/// When this was written, in Unix seconds: 2026-11-01. Whatever a clock says, it is not earlier.
+const WRITTEN: u64 = 1_793_491_200;
+
+/// The file may be so many seconds, 20 years, ahead of the clock and of [`WRITTEN`]. What is later is
+/// damage, and would make all certificates expired ones.
+const MOST_AHEAD: u64 = 20 * 31_557_600;
 
 /// The file, and the time that it had at the start.
 #[derive(Debug)]
@@ -31,11 +35,11 @@ pub(crate) struct LastTime {
 impl LastTime {
     /// Reads the file; one that is not there tells nothing, one that cannot be used is a warning.
     pub(crate) fn open(path: &Path) -> Self {
-        let known = read(path).unwrap_or_else(|error| {
+        let now = unix_time::now();
+        let known = read(path, now).unwrap_or_else(|error| {
             tracing::warn!(path = %path.display(), %error, "cannot use the last known time");
             0
         });
-        let now = unix_now();
         if now < known {
             let date = |seconds| tls::date(UNIX_EPOCH + Duration::from_secs(seconds));
             tracing::warn!(
@@ -67,33 +71,24 @@ impl LastTime {
 
 impl TimeProvider for LastTime {
     fn current_time(&self) -> Option<UnixTime> {
-        let seconds = unix_now().max(self.known.load(Ordering::Relaxed));
+        let seconds = unix_time::now().max(self.known.load(Ordering::Relaxed));
         Some(UnixTime::since_unix_epoch(Duration::from_secs(seconds)))
     }
 }
 
-fn read(path: &Path) -> io::Result<u64> {
-    match std::fs::read_to_string(path) {
-        Ok(text) => text
-            .trim()
-            .parse()
-            .ok()
-            .filter(|seconds| *seconds <= GREATEST)
-            .ok_or_else(|| {
-                io::Error::new(
-                    io::ErrorKind::InvalidData,
-                    "it does not hold a number of seconds since 1970",
-                )
-            }),
-        Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(0),
-        Err(error) => Err(error),
+/// The time in the file, if it can have been right where the clock says `now`.
+fn read(path: &Path, now: u64) -> io::Result<u64> {
+    let text = match private_file::read_text(path) {
+        Ok(text) => text,
+        Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(0),
+        Err(error) => return Err(error),
+    };
+    let damaged = |what| Err(io::Error::new(io::ErrorKind::InvalidData, what));
+    match text.trim().parse::<u64>() {
+        Ok(seconds) if seconds <= now.max(WRITTEN).saturating_add(MOST_AHEAD) => Ok(seconds),
+        Ok(_) => damaged("it holds a time that is more than 20 years ahead"),
+        Err(_) => damaged("it does not hold a number of seconds since 1970"),
     }
-}
-
-fn unix_now() -> u64 {
-    SystemTime::now()
-        .duration_since(UNIX_EPOCH)
-        .map_or(0, |since| since.as_secs())
 }
 
 #[cfg(test)]
@@ -105,7 +100,7 @@ mod tests {
         let folder = tempfile::tempdir().unwrap();
         let path = folder.path().join("time");
         let seconds = |time: &LastTime| time.current_time().unwrap().as_secs();
-        let now = unix_now();
+        let now = unix_time::now();
         let time = LastTime::open(&path);
         assert!((now..now + 60).contains(&seconds(&time)));
         let later = now + 86_400;
@@ -115,11 +110,34 @@ mod tests {
         assert_eq!(seconds(&time), later);
         time.trust_the_system();
         assert!((now..now + 60).contains(&seconds(&time)));
-        let too_late = (GREATEST + 1).to_string();
+        let too_late = (now + MOST_AHEAD + 60).to_string();
         for damaged in ["yesterday", "-1", &too_late, "18446744073709551615"] {
             std::fs::write(&path, damaged).unwrap();
             let seconds = seconds(&LastTime::open(&path));
             assert!((now..now + 60).contains(&seconds), "{damaged}");
         }
+    }
+
+    #[test]
+    fn a_time_that_cannot_be_is_not_used_wherever_the_clock_begins() {
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("time");
+        let read_at = |seconds: u64, now| {
+            std::fs::write(&path, seconds.to_string()).unwrap();
+            read(&path, now).ok()
+        };
+        // A machine without a clock of its own begins in 1970, or where the system puts it.
+        for (now, latest) in [
+            (0, WRITTEN + MOST_AHEAD),
+            (WRITTEN, WRITTEN + MOST_AHEAD),
+            (WRITTEN + 1000, WRITTEN + 1000 + MOST_AHEAD),
+        ] {
+            assert_eq!(read_at(latest, now), Some(latest));
+            assert_eq!(read_at(latest + 1, now), None);
+        }
+        std::fs::remove_file(&path).unwrap();
+        nix::unistd::mkfifo(&path, nix::sys::stat::Mode::S_IRWXU).unwrap();
+        let error = read(&path, 0).unwrap_err();
+        assert_eq!(error.kind(), io::ErrorKind::InvalidInput);
     }
 }

@@ -14,13 +14,14 @@ mod shared;
 mod tests;
 
 use std::sync::Arc;
-use std::time::{Duration, SystemTime, UNIX_EPOCH};
+use std::time::Duration;
 
 use arc_swap::ArcSwap;
 use nts_proto::keyset::KeySet;
 use nts_service::shutdown::Shutdown;
 
 use crate::config::KeysetConfig;
+use crate::unix_time;
 
 pub use file::KeyFileError;
 use own::OwnKeys;
@@ -71,11 +72,11 @@ impl KeyStore {
     pub fn open(config: &KeysetConfig) -> Result<Self, KeyFileError> {
         let (origin, keys) = match &config.shared_secrets {
             Some(secrets) => {
-                let (shared, keys) = SharedKeys::new(config, secrets.clone(), unix_time());
+                let (shared, keys) = SharedKeys::new(config, secrets.clone(), unix_time::now());
                 (Origin::Shared(shared), keys)
             }
             None => {
-                let (own, keys) = OwnKeys::open(config, unix_time())?;
+                let (own, keys) = OwnKeys::open(config, unix_time::now())?;
                 (Origin::Own(own), keys)
             }
         };
@@ -93,9 +94,9 @@ impl KeyStore {
     /// Lets the next key seal, drops the oldest beyond those to keep, and writes the file. Keys
     /// that are derived become those of the present time.
     pub fn rotate(&self) {
-        let wall = unix_time();
+        let wall = unix_time::now();
         match &self.origin {
-            Origin::Own(own) => self.publish(own.rotate(&self.current(), wall)),
+            Origin::Own(own) => own.rotate(&self.current, wall),
             Origin::Shared(shared) => shared.derive(wall, |keys| self.publish(keys)),
         }
     }
@@ -111,7 +112,7 @@ impl KeyStore {
         match (&self.origin, &config.shared_secrets) {
             (Origin::Own(_), None) => true,
             (Origin::Shared(shared), Some(secrets)) => {
-                shared.replace(secrets.clone(), unix_time(), |keys| self.publish(keys));
+                shared.replace(secrets.clone(), unix_time::now(), |keys| self.publish(keys));
                 true
             }
             _ => false,
@@ -121,14 +122,14 @@ impl KeyStore {
     /// Writes the file, if there is one. Blocks on the disk.
     pub fn save(&self) {
         if let Origin::Own(own) = &self.origin {
-            own.save(&self.current());
+            own.save(&self.current);
         }
     }
 
     /// What an operator may know.
     #[must_use]
     pub fn status(&self) -> KeyStatus {
-        let wall = unix_time();
+        let wall = unix_time::now();
         let (age, next_rotation) = match &self.origin {
             Origin::Own(own) => (own.age(wall), own.until_due(wall)),
             Origin::Shared(shared) => (shared.age(wall), shared.until_due(wall)),
@@ -164,15 +165,8 @@ impl KeyStore {
 
     fn until_due(&self) -> Duration {
         match &self.origin {
-            Origin::Own(own) => own.until_due(unix_time()),
-            Origin::Shared(shared) => shared.until_due(unix_time()),
+            Origin::Own(own) => own.until_due(unix_time::now()),
+            Origin::Shared(shared) => shared.until_due(unix_time::now()),
         }
     }
-}
-
-/// The wall clock in Unix seconds.
-fn unix_time() -> u64 {
-    SystemTime::now()
-        .duration_since(UNIX_EPOCH)
-        .map_or(0, |since| since.as_secs())
 }

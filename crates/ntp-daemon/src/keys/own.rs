@@ -1,9 +1,10 @@
 //! Random keys of this daemon alone: when they rotate, and the file that keeps them.
 
 use std::path::PathBuf;
-use std::sync::{Mutex, MutexGuard, PoisonError};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
+use arc_swap::ArcSwap;
 use nts_proto::keyset::KeySet;
 use tokio::time::Instant;
 
@@ -16,6 +17,8 @@ use crate::config::KeysetConfig;
 pub(super) struct OwnKeys {
     schedule: Mutex<Schedule>,
     path: Option<PathBuf>,
+    /// Held by whoever writes the file, so that it never holds other keys than those in use.
+    writing: Mutex<()>,
 }
 
 impl OwnKeys {
@@ -37,23 +40,30 @@ impl OwnKeys {
         let own = Self {
             schedule: Mutex::new(Schedule::resume(interval, created, wall, Instant::now())),
             path: config.key_storage_path.clone(),
+            writing: Mutex::default(),
         };
         if new {
-            own.save(&keys);
+            own.write(&keys);
         }
         Ok((own, keys))
     }
 
-    /// The keys after a rotation, which are in the file already.
-    pub(super) fn rotate(&self, keys: &KeySet, wall: u64) -> KeySet {
-        let keys = keys.rotated(&mut rand::rng());
+    /// Lets the next key seal, which is in the file before it does.
+    pub(super) fn rotate(&self, current: &ArcSwap<KeySet>, wall: u64) {
+        let _alone = self.writing();
+        let keys = current.load().rotated(&mut rand::rng());
         self.schedule().rotated(wall, Instant::now());
-        self.save(&keys);
-        keys
+        self.write(&keys);
+        current.store(Arc::new(keys));
     }
 
     /// Writes the file, if there is one. Blocks on the disk.
-    pub(super) fn save(&self, keys: &KeySet) {
+    pub(super) fn save(&self, current: &ArcSwap<KeySet>) {
+        let _alone = self.writing();
+        self.write(&current.load());
+    }
+
+    fn write(&self, keys: &KeySet) {
         let Some(path) = &self.path else { return };
         let created = self.schedule().created();
         if let Err(error) = file::save(path, keys, created) {
@@ -73,6 +83,10 @@ impl OwnKeys {
     /// How long the key has been sealing.
     pub(super) fn age(&self, wall: u64) -> Duration {
         Duration::from_secs(wall.saturating_sub(self.schedule().created()))
+    }
+
+    fn writing(&self) -> MutexGuard<'_, ()> {
+        self.writing.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
     fn schedule(&self) -> MutexGuard<'_, Schedule> {

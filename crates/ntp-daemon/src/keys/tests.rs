@@ -63,6 +63,45 @@ fn a_rotation_keeps_as_many_old_keys_as_configured() {
     assert!(opens(&store, &second));
 }
 
+/// The daemon saves when it stops, whether or not a rotation is under way.
+#[test]
+fn the_file_has_the_keys_in_use_whoever_wrote_last() {
+    const TIMES: usize = 50;
+    let folder = tempfile::tempdir().unwrap();
+    let path = folder.path().join("keys");
+    let store = KeyStore::open(&config(Some(&path), 7)).unwrap();
+    let begin = std::sync::Barrier::new(3);
+    std::thread::scope(|scope| {
+        for write in [KeyStore::rotate, KeyStore::save, KeyStore::save] {
+            let (store, begin) = (&store, &begin);
+            scope.spawn(move || {
+                begin.wait();
+                for _ in 0..TIMES {
+                    write(store);
+                }
+            });
+        }
+    });
+    let reopened = KeyStore::open(&config(Some(&path), 7)).unwrap();
+    assert_eq!(
+        reopened.current().sealing_id(),
+        store.current().sealing_id()
+    );
+    assert!(opens(&reopened, &cookie(&store)));
+}
+
+#[test]
+fn a_pipe_instead_of_the_file_holds_up_nobody() {
+    let folder = tempfile::tempdir().unwrap();
+    let path = folder.path().join("keys");
+    nix::unistd::mkfifo(&path, nix::sys::stat::Mode::S_IRWXU).unwrap();
+    let store = KeyStore::open(&config(Some(&path), 7)).unwrap();
+    let first = cookie(&store);
+    // The file is in its place now.
+    let store = KeyStore::open(&config(Some(&path), 7)).unwrap();
+    assert!(opens(&store, &first));
+}
+
 #[test]
 fn keys_outlive_a_restart() {
     let folder = tempfile::tempdir().unwrap();

@@ -1,15 +1,14 @@
 //! Reading the files that a configuration names, with a look at who else may touch them.
 
-use std::fs::{File, Metadata, OpenOptions};
 use std::io::{self, Read};
-use std::os::unix::fs::{MetadataExt, OpenOptionsExt};
+use std::os::unix::fs::MetadataExt;
 use std::path::{Path, PathBuf};
 
-use nix::fcntl::OFlag;
 use zeroize::Zeroizing;
 
 use super::located::Located;
 use super::problem::{Place, Problem, Problems};
+use crate::regular_file;
 
 /// No file that a configuration names is longer: 64 MiB.
 pub const MAX_FILE_SIZE: u64 = 64 << 20;
@@ -97,7 +96,7 @@ pub(super) fn read_config(path: &Path, named: &Place, problems: &Problems) -> Op
 
 /// The mode and content of a regular file; never waits for anybody.
 fn read(path: &Path, place: &Place, problems: &Problems) -> Option<(u32, Zeroizing<Vec<u8>>)> {
-    let outcome = open_regular(path).and_then(|(file, metadata)| {
+    let outcome = regular_file::open(path).and_then(|(file, metadata)| {
         if metadata.len() > MAX_FILE_SIZE {
             return Err(io::ErrorKind::FileTooLarge.into());
         }
@@ -110,35 +109,6 @@ fn read(path: &Path, place: &Place, problems: &Problems) -> Option<(u32, Zeroizi
     outcome
         .map_err(|error| problems.push(unreadable(path, place, &error)))
         .ok()
-}
-
-/// Opens a regular file and nothing else: a pipe or a device would keep the reader waiting, or do
-/// something when opened.
-///
-/// # Errors
-/// Those of open(2), [`io::ErrorKind::IsADirectory`], and [`io::ErrorKind::InvalidInput`] for what
-/// is neither file nor directory.
-pub(crate) fn open_regular(path: &Path) -> io::Result<(File, Metadata)> {
-    check_regular(&std::fs::metadata(path)?)?;
-    // What stands there may have changed since, so even now opening must not wait.
-    let flags = OFlag::O_NONBLOCK | OFlag::O_NOCTTY;
-    let file = OpenOptions::new()
-        .read(true)
-        .custom_flags(flags.bits())
-        .open(path)?;
-    let metadata = file.metadata()?;
-    check_regular(&metadata)?;
-    Ok((file, metadata))
-}
-
-fn check_regular(metadata: &Metadata) -> io::Result<()> {
-    if metadata.is_dir() {
-        return Err(io::ErrorKind::IsADirectory.into());
-    }
-    match metadata.is_file() {
-        true => Ok(()),
-        false => Err(io::ErrorKind::InvalidInput.into()),
-    }
 }
 
 /// Says why a file could not be read, and what to do about it.

@@ -43,7 +43,6 @@ mod values;
 mod words;
 
 pub use document::{Loaded, load, load_part, parse, read_json};
-pub(crate) use files::open_regular;
 pub use files::{MAX_FILE_SIZE, read_file, read_secret_file};
 pub use located::Located;
 pub use problem::{Place, Problem, Problems, Severity};

@@ -8,7 +8,8 @@ use std::path::{Path, PathBuf};
 
 use zeroize::Zeroizing;
 
-use crate::config::{MAX_FILE_SIZE, open_regular};
+use crate::config::MAX_FILE_SIZE;
+use crate::regular_file;
 
 /// What was seen of each file.
 pub(super) type Looks = BTreeMap<PathBuf, Look>;
@@ -65,7 +66,7 @@ impl Eye {
     }
 
     fn hash(&self, file: &Path) -> io::Result<u64> {
-        let (file, metadata) = open_regular(file)?;
+        let (file, metadata) = regular_file::open(file)?;
         let mut hasher = self.0.build_hasher();
         hasher.write_u32(metadata.mode());
         hasher.write_u32(metadata.uid());
