@@ -25,13 +25,15 @@ use super::long_lived::{AGE_LIMIT, Slot, idle_until};
 pub(super) async fn serve(shared: Arc<Shared>, connection: Connection) {
     let opened = Instant::now();
     let stats = &shared.stats;
+    // A balancer that asks for itself, or does not tell for whom, is no user who could come too often.
+    let limited = connection.is_from_user();
     let Connection {
         stream,
         mut lease,
         peer,
         ..
     } = connection;
-    if !shared.admits(peer.ip()) {
+    if limited && !shared.admits(peer.ip()) {
         stats.rate_limited_connections.increment();
         return;
     }

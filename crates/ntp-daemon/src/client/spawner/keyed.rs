@@ -44,6 +44,9 @@ pub(super) enum Verdict {
         why: Unwanted,
         /// Time until the next try.
         wait: Duration,
+        /// Whether this was not known yet: since the last source was started, nothing was
+        /// discarded.
+        news: bool,
     },
 }
 
@@ -86,6 +89,8 @@ pub(super) struct KeyedPlan {
     held: Vec<Held>,
     memory: Memory,
     backoff: KeyExchangeBackoff,
+    /// The server has named one that is not taken, and none that is since.
+    exhausted: bool,
     /// Key exchanges have failed since the last one that was good.
     failing: bool,
     /// When the first authenticated answer came since the last failure.
@@ -113,6 +118,7 @@ impl KeyedPlan {
             held: Vec::new(),
             memory: Memory::default(),
             backoff: KeyExchangeBackoff::new(),
+            exhausted: false,
             failing: false,
             good_since: None,
             excused: None,
@@ -177,7 +183,8 @@ impl KeyedPlan {
     ) -> Verdict {
         if let Some(why) = self.unwanted(name, address, now) {
             let wait = self.handle_failure(true, now, rng);
-            return Verdict::Discard { why, wait };
+            let news = !std::mem::replace(&mut self.exhausted, true);
+            return Verdict::Discard { why, wait, news };
         }
         self.memory.forget(name);
         let same = |held: &&mut Held| held.name.same_host(name) && held.address == address;
@@ -197,6 +204,7 @@ impl KeyedPlan {
             keyed: Some(now),
             needs_keys: false,
         });
+        self.exhausted = false;
         Verdict::Start { replaces }
     }
 

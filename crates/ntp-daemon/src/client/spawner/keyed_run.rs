@@ -86,7 +86,7 @@ impl KeyedSpawner {
                 let wait = self
                     .plan
                     .handle_failure(nothing_left, now, &mut rand::rng());
-                self.failed(format!("key exchange failed: {error}"), wait);
+                self.failed(format!("key exchange failed: {error}"), wait, true);
             }
         }
     }
@@ -118,7 +118,7 @@ impl KeyedSpawner {
                 self.base.error = None;
                 self.base.nursery.give_keys(id, session);
             }
-            Verdict::Discard { why, wait } => {
+            Verdict::Discard { why, wait, news } => {
                 let why = match why {
                     Unwanted::SameName | Unwanted::SameAddress if !named => {
                         "the server names no time source, so it is no pool".to_owned()
@@ -135,13 +135,18 @@ impl KeyedSpawner {
                         )
                     }
                 };
-                self.failed(why, wait);
+                self.failed(why, wait, news);
             }
         }
     }
 
-    fn failed(&mut self, error: String, wait: Duration) {
-        tracing::warn!(source = %self.base.name, "{error}; {}", seconds(wait));
+    /// Shows why there are fewer sources than wanted; the log is to say it only once.
+    fn failed(&mut self, error: String, wait: Duration, news: bool) {
+        if news {
+            tracing::warn!(source = %self.base.name, "{error}; {}", seconds(wait));
+        } else {
+            tracing::debug!(source = %self.base.name, "{error}; {}", seconds(wait));
+        }
         self.base.error = Some(error);
     }
 

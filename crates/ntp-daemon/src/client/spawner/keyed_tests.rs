@@ -133,10 +133,11 @@ fn a_name_already_held_is_a_failed_try() {
     bench.serve("a.test", 1);
     for nominal in [10.0, 15.0, 22.5] {
         let (_, verdict) = bench.keys("A.TEST.", 9);
-        let Verdict::Discard { why, wait } = verdict else {
+        let Verdict::Discard { why, wait, news } = verdict else {
             panic!("{verdict:?}")
         };
-        assert_eq!(why, Unwanted::SameName);
+        // It is said once.
+        assert_eq!((why, news), (Unwanted::SameName, nominal == 10.0));
         assert_near(wait, nominal);
         assert_eq!(bench.next(), Step::Wait(bench.now + wait));
     }
@@ -149,12 +150,28 @@ fn a_second_name_of_a_host_already_held_is_a_failed_try() {
     let mut bench = Bench::new(KeyedPlan::pool(2));
     bench.start("a.test", 1);
     let (_, verdict) = bench.keys("alias.test", 1);
-    let Verdict::Discard { why, wait } = verdict else {
+    let Verdict::Discard { why, wait, news } = verdict else {
         panic!("{verdict:?}")
     };
-    assert_eq!(why, Unwanted::SameAddress);
+    assert_eq!((why, news), (Unwanted::SameAddress, true));
     assert_near(wait, 10.0);
     assert_eq!(bench.plan.held(), 1);
+}
+
+#[test]
+fn that_a_pool_has_too_few_is_news_again_after_it_had_one_more() {
+    let mut bench = Bench::new(KeyedPlan::pool(3));
+    let is_news = |bench: &mut Bench, name, host| match bench.keys(name, host).1 {
+        Verdict::Discard { news, .. } => Some(news),
+        Verdict::Start { .. } | Verdict::Renew(_) => None,
+    };
+    bench.serve("a.test", 1);
+    // Another reason is none to say it again.
+    assert_eq!(is_news(&mut bench, "a.test", 1), Some(true));
+    assert_eq!(is_news(&mut bench, "alias.test", 1), Some(false));
+    bench.serve("b.test", 2);
+    assert_eq!(is_news(&mut bench, "b.test", 2), Some(true));
+    assert_eq!(is_news(&mut bench, "a.test", 1), Some(false));
 }
 
 #[test]

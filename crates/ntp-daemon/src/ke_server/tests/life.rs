@@ -266,3 +266,28 @@ async fn an_address_that_connects_too_often_is_turned_away_before_the_handshake(
     assert_eq!(counted.rate_limited_connections, 1);
     assert_eq!((counted.key_exchanges, counted.failed_handshakes), (2, 0));
 }
+
+#[tokio::test]
+async fn a_balancer_may_ask_for_itself_as_often_as_it_likes() {
+    const LOCAL: &str = "0d0a0d0a000d0a515549540a20000000";
+    const USER: &str = "0d0a0d0a000d0a515549540a2111000cc6336407c00002019c40116c";
+    let lab = Lab::with(|config, _| {
+        let balancers = "127.0.0.0/8".parse().unwrap();
+        config.proxy_protocol = ProxyProtocol::from_networks([balancers]);
+        config.rate_limit_interval = Duration::from_secs(3600);
+        config.rate_limit_burst = 1;
+    });
+    let exchange = async |header: &str| {
+        let mut tcp = lab.tcp().await;
+        tcp.write_all(&hex::decode(header).unwrap()).await.unwrap();
+        let client = tls::client_config(&lab.trust(), None);
+        let name = "localhost".try_into().unwrap();
+        let mut peer = Peer(tls::connect(client, name, tcp).await.ok()?);
+        Some(peer.ask(ORDINARY).await.starts_with(CHOSEN))
+    };
+    for header in [LOCAL, LOCAL, LOCAL, USER] {
+        assert_eq!(exchange(header).await, Some(true));
+    }
+    assert_eq!(exchange(USER).await, None);
+    assert_eq!(lab.counted().rate_limited_connections, 1);
+}
