@@ -3,6 +3,8 @@
 
 use std::fmt::Write as _;
 
+use nts_service::telemetry::metrics::push_label_value;
+
 use super::state::{KeServerStats, LeapIndicator, ObservableState, ServerStats, SourceState};
 
 /// Renders all metrics.
@@ -41,7 +43,7 @@ impl Page {
     fn value(&mut self, name: &str, labels: Labels<'_>, value: impl std::fmt::Display) {
         let labels: Vec<String> = labels
             .iter()
-            .map(|(label, text)| format!("{label}=\"{}\"", escaped(text)))
+            .map(|(label, text)| labelled(label, text))
             .collect();
         let labels = match labels.as_slice() {
             [] => String::new(),
@@ -63,10 +65,11 @@ impl Page {
     }
 }
 
-fn escaped(text: &str) -> String {
-    text.replace('\\', "\\\\")
-        .replace('"', "\\\"")
-        .replace('\n', "\\n")
+fn labelled(label: &str, text: &str) -> String {
+    let mut labelled = format!("{label}=\"");
+    push_label_value(&mut labelled, text);
+    labelled.push('"');
+    labelled
 }
 
 fn program(page: &mut Page, state: &ObservableState) {
@@ -508,6 +511,9 @@ mod tests {
 
     #[test]
     fn labels_are_escaped() {
-        assert_eq!(escaped("a\\b\"c\nd"), "a\\\\b\\\"c\\nd");
+        assert_eq!(
+            labelled("x", "a\\b\"c\nd\re"),
+            "x=\"a\\\\b\\\"c\\nd\\\\u{d}e\""
+        );
     }
 }

@@ -13,7 +13,7 @@ use hkdf::Hkdf;
 use nts_proto::ke::token::AuthenticationToken;
 use nts_service::config::{Located, Problem, Problems, Section, read_secret_file};
 use sha2::Sha256;
-use zeroize::Zeroizing;
+use zeroize::{Zeroize as _, Zeroizing};
 
 const SALT: &[u8] = b"nts-pool source token v1";
 const PATH: &str = "token-secret-path";
@@ -59,8 +59,9 @@ impl TokenSecret {
     pub fn text(&self, id: &str, generation: u32) -> Zeroizing<String> {
         let mut octets = Zeroizing::new([0; 32]);
         let info: [&[u8]; 3] = [id.as_bytes(), &[0], &generation.to_be_bytes()];
-        Hkdf::<Sha256>::new(Some(SALT), &self.octets)
-            .expand_multi_info(&info, &mut *octets)
+        let (mut pseudorandom, hkdf) = Hkdf::<Sha256>::extract(Some(SALT), &self.octets);
+        pseudorandom.as_mut_slice().zeroize();
+        hkdf.expand_multi_info(&info, &mut *octets)
             .expect("HKDF gives 32 octets");
         Zeroizing::new(BASE64URL_NOPAD.encode(&*octets))
     }

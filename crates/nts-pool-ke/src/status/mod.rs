@@ -11,7 +11,7 @@ use std::io::Write;
 use std::path::PathBuf;
 use std::time::Duration;
 
-use clap::Args;
+use clap::{ArgGroup, Args};
 use nts_service::exit::ExitCode;
 use nts_service::runtime;
 
@@ -25,12 +25,13 @@ const CLEAR: &str = "\u{1b}[H\u{1b}[2J";
 
 /// Which pool to look at, and how.
 #[derive(Debug, Args)]
+#[command(group(ArgGroup::new("pool").required(true).args(["config", "metrics"])))]
 pub struct Arguments {
     /// The pool's configuration file, which says where it shows its state
-    #[arg(short, long, value_name = "FILE", required_unless_present = "metrics")]
+    #[arg(short, long, value_name = "FILE")]
     config: Option<PathBuf>,
     /// Where the pool shows its metrics, instead of the file
-    #[arg(long, value_name = "URL", conflicts_with = "config")]
+    #[arg(long, value_name = "URL")]
     metrics: Option<Endpoint>,
     /// Again and again, every so many seconds
     #[arg(short, long, value_name = "SECONDS", num_args = 0..=1, default_missing_value = "2",
@@ -117,4 +118,34 @@ fn endpoint(arguments: &Arguments) -> Result<Endpoint, String> {
         )
     })?;
     Ok(Endpoint::at(address))
+}
+
+#[cfg(test)]
+mod tests {
+    use clap::Parser;
+    use clap::error::ErrorKind;
+
+    use super::*;
+
+    #[derive(Debug, Parser)]
+    struct Line {
+        #[command(flatten)]
+        arguments: Arguments,
+    }
+
+    #[test]
+    fn whoever_does_not_say_which_pool_is_told_both_ways() {
+        let parse = |line: &[&str]| Line::try_parse_from([&["status"], line].concat());
+        let error = parse(&["--json"]).unwrap_err();
+        assert_eq!(error.kind(), ErrorKind::MissingRequiredArgument);
+        let text = error.to_string();
+        assert!(text.contains("<--config <FILE>|--metrics <URL>>"), "{text}");
+        let metrics = ["--metrics", "http://127.0.0.1:9975"];
+        let both = [&metrics[..], &["-c", "pool.toml"]].concat();
+        assert_eq!(
+            parse(&both).unwrap_err().kind(),
+            ErrorKind::ArgumentConflict
+        );
+        assert!(parse(&metrics).is_ok() && parse(&["-c", "pool.toml"]).is_ok());
+    }
 }

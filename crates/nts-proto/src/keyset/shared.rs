@@ -17,7 +17,7 @@ use std::num::NonZeroU64;
 
 use hkdf::Hkdf;
 use sha2::Sha256;
-use zeroize::Zeroizing;
+use zeroize::{Zeroize as _, Zeroizing};
 
 use super::{Entry, KeySet, MASTER_KEY_LENGTH, MasterKey};
 
@@ -55,9 +55,10 @@ impl SharedSecret {
         let mut octets = Zeroizing::new([0; MASTER_KEY_LENGTH]);
         let mut id = [0; 4];
         let mut both = Zeroizing::new([0; MASTER_KEY_LENGTH + 4]);
+        let (mut pseudorandom, hkdf) = Hkdf::<Sha256>::extract(Some(SALT), &self.0);
+        pseudorandom.as_mut_slice().zeroize();
         // Fails only for more than 255 digests.
-        let _ = Hkdf::<Sha256>::new(Some(SALT), &self.0)
-            .expand(info.as_flattened(), both.as_mut_slice());
+        let _ = hkdf.expand(info.as_flattened(), both.as_mut_slice());
         for (place, octet) in octets.iter_mut().chain(&mut id).zip(both.iter()) {
             *place = *octet;
         }

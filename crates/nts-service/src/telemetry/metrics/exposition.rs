@@ -29,6 +29,24 @@ impl Kind {
     }
 }
 
+/// Adds a label's value as it stands between quotation marks. The format has a way to write
+/// backslashes, quotation marks and line feeds; other control characters, which readers may take for
+/// the end of a line, are spelled out.
+pub fn push_label_value(page: &mut String, value: &str) {
+    for letter in value.chars() {
+        match letter {
+            '\\' => page.push_str("\\\\"),
+            '"' => page.push_str("\\\""),
+            '\n' => page.push_str("\\n"),
+            _ if letter.is_control() => {
+                page.push('\\');
+                page.extend(letter.escape_unicode());
+            }
+            _ => page.push(letter),
+        }
+    }
+}
+
 /// A growing page of metrics.
 #[derive(Debug, Default)]
 pub struct Exposition {
@@ -65,14 +83,7 @@ impl Exposition {
             self.text.push(if index == 0 { '{' } else { ',' });
             self.text.push_str(label);
             self.text.push_str("=\"");
-            for letter in value.chars() {
-                match letter {
-                    '\\' => self.text.push_str("\\\\"),
-                    '"' => self.text.push_str("\\\""),
-                    '\n' => self.text.push_str("\\n"),
-                    _ => self.text.push(letter),
-                }
-            }
+            push_label_value(&mut self.text, value);
             self.text.push('"');
         }
         if !labels.is_empty() {

@@ -9,6 +9,6 @@ mod registry;
 #[cfg(test)]
 mod tests;
 
-pub use exposition::{Exposition, Kind, Label};
+pub use exposition::{Exposition, Kind, Label, push_label_value};
 pub use instruments::{Counter, Gauge, GaugeGuard, Histogram};
 pub use registry::{MAX_SERIES, Registry};

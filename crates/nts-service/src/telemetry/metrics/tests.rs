@@ -19,6 +19,16 @@ fn renders_families_in_order_with_escaped_labels() {
 }
 
 #[test]
+fn no_label_ends_a_line() {
+    let mut page = Exposition::new();
+    page.sample("x", &[("a", "1\r\n2\t\u{1b}\u{85}ä")], 1);
+    assert_eq!(
+        page.finish(),
+        "x{a=\"1\\\\u{d}\\n2\\\\u{9}\\\\u{1b}\\\\u{85}ä\"} 1\n# EOF\n"
+    );
+}
+
+#[test]
 fn the_same_name_and_labels_are_the_same_instrument() {
     let registry = Registry::new();
     registry
