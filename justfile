@@ -38,7 +38,7 @@ bench-handler:
 bench-silent:
     cargo bench --package testkit --features unstable_nts-pool --bench ten_thousand
 
-# Ten reloads a second and exchanged certificates for a minute under load: no user may fail, nothing may grow.
+# Ten reloads a second, exchanged certificates, authorities and tokens for a minute under load: no user may fail, nothing may grow.
 soak:
     cargo bench --package testkit --features unstable_nts-pool --bench soak
 

@@ -1,5 +1,6 @@
-//! A pool whose configuration is exchanged ten times a second under load, and its certificate once:
-//! no user may fail, and neither open files nor memory may grow.
+//! A pool whose list of sources is exchanged ten times a second under load, and once a second its
+//! certificate, the authorities that it trusts and the token that it shows: no user may fail, and
+//! neither open files nor memory may grow.
 //!
 //! `cargo bench --package testkit --features unstable_nts-pool --bench soak`, or with the seconds to
 //! go on in `SOAK_SECONDS`.
@@ -12,14 +13,14 @@ use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 use std::time::{Duration, Instant};
 
 use nix::sys::signal::Signal;
-use testkit::Lab;
+use ntp_daemon::config::KeAuthorization;
 use testkit::deadline::eventually;
 use testkit::file_pool::PoolFiles;
-use testkit::lab::{POOL_NAME, RealSource, loopback};
+use testkit::lab::{POOL_NAME, RealSource, TOKEN, loopback, token};
 use testkit::managed::{self, Manager, Program};
 use testkit::user::{Session, User, plain_request};
-use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
-use tokio::net::TcpStream;
+use testkit::wire::http_get;
+use testkit::{CertificateAuthority, Lab};
 use tokio::runtime::Runtime;
 use tokio::task::JoinSet;
 use tokio::time::interval;
@@ -27,6 +28,8 @@ use tokio::time::interval;
 const USERS: usize = 16;
 const SOURCES: u8 = 6;
 const RELOADS_PER_SECOND: u32 = 10;
+/// Sources know it as well as [`TOKEN`].
+const OTHER_TOKEN: &str = "laboratory-token-for-every-other-second";
 /// Memory has settled by then.
 const WARM_UP: Duration = Duration::from_secs(10);
 const SOAK: u64 = 60;
@@ -57,7 +60,7 @@ async fn come_again(user: User, pool: SocketAddr, tally: Arc<Tally>) {
     }
 }
 
-/// Exchanges one source for another, now and then the certificate, and says so.
+/// Exchanges one source for another, now and then other files, and says so.
 struct Operator<'a> {
     lab: &'a Lab,
     files: &'a PoolFiles,
@@ -74,24 +77,31 @@ impl Operator<'_> {
             let mut list = self.addresses.to_vec();
             list.remove(self.round % list.len());
             self.files.write("sources.toml", self.files.list(&list));
-            if self.round.is_multiple_of(10) {
-                let new = self.lab.authority().server(&[POOL_NAME]);
-                self.files.write_credentials(&new);
-            }
+            self.exchange_others();
             program.tell(Signal::SIGHUP);
             self.round += 1;
         }
     }
-}
 
-/// The pool's page of metrics.
-async fn page(metrics: SocketAddr) -> String {
-    let mut stream = TcpStream::connect(metrics).await.expect("an exporter");
-    let request = b"GET /metrics HTTP/1.1\r\n\r\n";
-    stream.write_all(request).await.expect("a request");
-    let mut page = String::new();
-    stream.read_to_string(&mut page).await.expect("an answer");
-    page
+    /// Each of the other files has its turn once in ten rounds.
+    fn exchange_others(&self) {
+        match self.round % 10 {
+            0 => {
+                let new = self.lab.authority().server(&[POOL_NAME]);
+                self.files.write_credentials(&new);
+            }
+            3 => {
+                let another = CertificateAuthority::new();
+                let both = another.pem().to_owned() + self.lab.authority().pem();
+                self.files.write("ca.pem", both);
+            }
+            6 => {
+                let token = [TOKEN, OTHER_TOKEN][self.round / 10 % 2];
+                self.files.write("token", token);
+            }
+            _ => {}
+        }
+    }
 }
 
 /// Its open files and memory, which are printed.
@@ -99,6 +109,19 @@ fn look(program: &Program, when: &str) -> (usize, u64) {
     let (files, memory) = (program.open_files(), program.resident());
     println!("  {when:<9}  {files} open files, {} KiB", memory >> 10);
     (files, memory)
+}
+
+/// Prints what the page says of reloads; how many were refused.
+fn show_reloads(page: &str) -> u64 {
+    let refused = "nts_pool_ke_reload_failures_total";
+    for line in page.lines() {
+        if line.starts_with(refused) || line.starts_with("nts_pool_ke_snapshot_serial") {
+            println!("  {line}");
+        }
+    }
+    let lines = page.lines().filter(|line| line.starts_with(refused));
+    let values = lines.filter_map(|line| line.rsplit(' ').next()?.parse::<u64>().ok());
+    values.sum()
 }
 
 /// A port that is free now; a file cannot ask for any.
@@ -109,8 +132,12 @@ fn free_port() -> SocketAddr {
 
 async fn soak(seconds: u64) -> bool {
     let lab = Lab::new();
+    let known = KeAuthorization {
+        tokens: vec![token(TOKEN), token(OTHER_TOKEN)],
+        certificates: Vec::new(),
+    };
     let sources: Vec<RealSource> = (0..SOURCES)
-        .map(|it| lab.source(loopback(2 + it)))
+        .map(|it| lab.source_with(loopback(2 + it), known.clone(), |_| {}))
         .collect();
     let addresses: Vec<_> = sources.iter().map(|it| it.ke).collect();
     let metrics = free_port();
@@ -154,16 +181,11 @@ async fn soak(seconds: u64) -> bool {
         "  {served} exchanges, {failed} failed, {} reloads",
         operator.round
     );
-    for line in page(metrics).await.lines() {
-        if line.starts_with("nts_pool_ke_reload_failures_total")
-            || line.starts_with("nts_pool_ke_snapshot_serial")
-        {
-            println!("  {line}");
-        }
-    }
+    let refused = show_reloads(&http_get(metrics, "/metrics").await.1);
     program.tell(Signal::SIGTERM);
     let ended = program.end().await.success();
     failed == 0
+        && refused == 0
         && ended
         && after.0 <= before.0 + 2 * USERS
         && after.1 <= before.1 + before.1 / 10 + MEMORY_NOISE

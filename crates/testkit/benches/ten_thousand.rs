@@ -1,4 +1,5 @@
-//! Ten thousand silent connections: how long users wait meanwhile, and what it costs.
+//! Ten thousand connections that say nothing, or not enough: how long users wait meanwhile, and what
+//! each costs the pool in memory or in processor time.
 //!
 //! They need 18,000 open files and a machine with nothing else to do:
 //! `cargo bench --package testkit --features unstable_nts-pool --bench ten_thousand`.
@@ -11,7 +12,9 @@ use testkit::Lab;
 use testkit::child_pool::{self, ChildPool};
 use testkit::lab::{POOL_NAME, loopback};
 use testkit::user::plain_request;
-use testkit::wire::connect_from;
+use testkit::wire::{RawClient, connect_from};
+use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
+use tokio::net::TcpStream;
 use tokio::runtime::Runtime;
 
 const SILENT: u16 = 10_000;
@@ -43,7 +46,7 @@ async fn p99(lab: &Lab, pool: &ChildPool) -> Duration {
 }
 
 /// So many connections, from `networks` networks by turns.
-async fn silent(pool: &ChildPool, networks: u8) -> Vec<tokio::net::TcpStream> {
+async fn silent(pool: &ChildPool, networks: u8) -> Vec<TcpStream> {
     let mut silent = Vec::new();
     for number in 0..SILENT {
         let [_, low] = (number % u16::from(networks)).to_be_bytes();
@@ -71,6 +74,103 @@ async fn compare(limits: &str, networks: u8) -> String {
     pool.end()
 }
 
+/// One line of figures: what connections cost that have finished TLS and say nothing then.
+async fn after_tls() {
+    let lab = Lab::new();
+    let source = lab.source(loopback(2));
+    let pool = ChildPool::patient(&lab, &source, "", OPEN_FILES);
+    p99(&lab, &pool).await;
+    let before = pool.resident();
+    let mut idle: Vec<RawClient> = Vec::new();
+    for number in 0..SILENT {
+        let [_, network] = (number % 200).to_be_bytes();
+        let user = lab.user().at(at(network, 9));
+        idle.push(user.connect(pool.address, POOL_NAME).await.expect("TLS"));
+    }
+    pool.until("nts_pool_ke_connections", u64::from(SILENT))
+        .await;
+    let each = pool.resident().saturating_sub(before) / u64::from(SILENT);
+    println!("  memory        {each} octets for each connection");
+    drop(idle);
+    pool.end();
+}
+
+/// The octets of a balancer's header (PROXY protocol, version 2) that announces 12 more.
+const HEADER: [u8; 16] = *b"\r\n\r\n\0\r\nQUIT\n\x21\x11\0\x0c";
+
+/// How a connection to a pool behind a balancer begins.
+#[derive(Clone)]
+struct Beginning {
+    what: &'static str,
+    from: IpAddr,
+    octets: &'static [u8],
+    /// Whether it says that no more will come.
+    ends: bool,
+    /// What the pool counts it as.
+    counted: &'static str,
+}
+
+/// One line of figures: what such a connection costs the pool until it has closed it.
+async fn closed_unserved(pool: &ChildPool, beginning: &Beginning) {
+    let series = format!(
+        "nts_pool_ke_limited_total{{reason=\"{}\"}}",
+        beginning.counted
+    );
+    let (counted, before) = (pool.metric(&series).await, pool.cpu());
+    let mut connections = Vec::new();
+    for _ in 0..SILENT {
+        let mut stream = connect_from(beginning.from, pool.address)
+            .await
+            .expect("the kernel accepts");
+        // The pool may have hung up already.
+        let _ = stream.write_all(beginning.octets).await;
+        if beginning.ends {
+            let _ = stream.shutdown().await;
+        }
+        connections.push(stream);
+    }
+    for mut stream in connections {
+        let _ = stream.read_to_end(&mut Vec::new()).await;
+    }
+    pool.until(&series, counted + u64::from(SILENT)).await;
+    let each = (pool.cpu() - before) / u32::from(SILENT);
+    println!("  {:<28}  {each:?}", beginning.what);
+}
+
+async fn behind_a_balancer() {
+    let balancer = at(0, 1);
+    let refused = Beginning {
+        what: "not from a balancer",
+        from: loopback(1),
+        octets: b"",
+        ends: false,
+        counted: "proxy_stranger",
+    };
+    let cut = |what, octets, ends| Beginning {
+        what,
+        from: balancer,
+        octets,
+        ends,
+        counted: "proxy_header",
+    };
+    let lab = Lab::new();
+    let source = lab.source(loopback(2));
+    let section = format!("[proxy-protocol]\nmode = \"required\"\nallow = [\"{balancer}/32\"]");
+    let pool = ChildPool::start(&lab, &source, &section, OPEN_FILES);
+    // The first is there to wake everything up.
+    for beginning in [
+        refused.clone(),
+        refused,
+        cut("no octet, then 250 ms", &HEADER[..0], false),
+        cut("half a header, then the end", &HEADER[..8], true),
+        cut("half a header, then 250 ms", &HEADER[..8], false),
+        cut("no addresses, then 250 ms", &HEADER, false),
+    ] {
+        closed_unserved(&pool, &beginning).await;
+    }
+    pool.end();
+}
+
 fn main() {
     if child_pool::run_if_child() {
         return;
@@ -84,4 +184,8 @@ fn main() {
     }
     println!("{SILENT} silent connections that are exempt (idle_10k_memory)");
     runtime.block_on(compare("first-byte-timeout-ms = 60000", 4));
+    println!("{SILENT} connections that are idle after TLS (idle_10k_memory)");
+    runtime.block_on(after_tls());
+    println!("Processor time for each connection that is closed unserved behind a balancer");
+    runtime.block_on(behind_a_balancer());
 }
