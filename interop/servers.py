@@ -32,6 +32,57 @@ class Server:
         return ",".join(found)
 
 
+class Beside:
+    """A server that is not ours to start."""
+
+    def __init__(self, address, pids):
+        self.name = "beside"
+        self.address, self.ke_port = address.rsplit(":", 1)
+        self._pids = pids or ""
+
+    def pids(self):
+        return self._pids
+
+
+def pool(lab, programs, cpus, sources, token, more=""):
+    """nts-pool-ke before these sources, each an address and a port; `more` is more for its
+    configuration."""
+    def start(server):
+        listed = ",\n    ".join(f'{{ domain = "{address}", port = {port}, auth-token = "{token}" }}'
+                                for address, port in sources)
+        lab.write(f"{server.name}.toml", f"""\
+[nts-pool-ke-server]
+listen = "{server.address}:{server.ke_port}"
+certificate-authority-path = "ca.pem"
+certificate-chain-path = "{server.name}.fullchain.pem"
+private-key-path = "{server.name}.key"
+key-exchange-servers = [
+    {listed}
+]
+key-exchange-timeout-ms = 5000
+{more}
+""")
+        return lab.start(server.name, ["taskset", "-c", cpus, os.path.join(programs, "nts-pool-ke"),
+                                       "-c", f"{server.name}.toml"])
+    return start
+
+
+def many_sources(lab, programs, cpus, ports, key_exchange):
+    """One ntp-daemon that is as many time sources as there are ports."""
+    def start(server):
+        lab.write(f"{server.name}.toml", "[synchronization]\nlocal-stratum = 1\n" + "".join(f"""
+[[nts-ke-server]]
+listen = "{server.address}:{port}"
+certificate-chain-path = "{server.name}.fullchain.pem"
+private-key-path = "{server.name}.key"
+ntp-server = "{server.address}"
+{key_exchange}
+""" for port in [server.ke_port, *ports]))
+        return lab.start(server.name, ["taskset", "-c", cpus, os.path.join(programs, "ntp-daemon"),
+                                       "-x", "-c", f"{server.name}.toml"])
+    return start
+
+
 def ours(lab, programs, cpus, threads=1, key_exchange=""):
     """ntp-daemon; `key_exchange` is more for its `[[nts-ke-server]]`."""
     def start(server):

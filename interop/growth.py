@@ -1,0 +1,169 @@
+"""How the cost of a key exchange grows: with CPUs, sources, users at a time, denials, pace."""
+
+import time
+
+from load import HEAD, Case, in_turns
+from servers import Server, many_sources, pool
+
+# A server or a load that has so much of its CPUs has them all.
+SATURATED = 0.9
+# Nobody may wait for a delayed acknowledgement, which takes 40 ms.
+STEP_MS = 35
+
+
+class Stage:
+    """What all tables here need."""
+
+    def __init__(self, lab, programs, layout, bench, token, source_config, rounds):
+        self.lab, self.programs, self.layout, self.bench = lab, programs, layout, bench
+        self.token, self.source_config, self.rounds = token, source_config, rounds
+
+    def pool(self, name, sources, cpus=None):
+        """A pool before these pairs of address and port."""
+        cpus = ",".join(map(str, cpus or self.layout.server))
+        return Server(self.lab, name, "127.0.0.1",
+                      pool(self.lab, self.programs, cpus, sources, self.token))
+
+    def sources(self, name, address, count):
+        """One process that is `count` sources; with the ports."""
+        ports = [self.lab.free_port(address) for _ in range(count)]
+        cpus = ",".join(map(str, self.layout.sources))
+        return Server(self.lab, name, address, many_sources(
+            self.lab, self.programs, cpus, ports, self.source_config)), ports
+
+
+def cores(stage, listed, sources, bounds):
+    """Throughput of a pool on one core and on two."""
+    print("The pool on one core and on two; sources and users have the other CPUs")
+    spare, found = len(stage.layout.load), {}
+    for count in (1, 2):
+        server = stage.pool(f"pool-on-{count}", listed, stage.layout.server[:count])
+        found[count] = Case(server, "100 at a time", "--concurrency", "100", sources=sources)
+    in_turns(stage.bench, found.values(), stage.rounds)
+    for count, case in found.items():
+        busy = case.median("cpu_load") / count
+        others = (case.median("own_cpu_load") + case.median("behind_cpu_load")) / spare
+        if busy >= SATURATED:
+            bound = "the pool is saturated"
+        elif others >= SATURATED:
+            bound = "sources and users are out of CPU"
+        else:
+            bound = "nobody is out of CPU"
+        print(f"  {count}: {case.median('exchanges_per_second'):6.0f}/s, {case.cost():4.0f} us each, "
+              f"the pool {100 * busy:.0f} % busy, the others {100 * others:.0f} %: {bound}; "
+              f"{count} x 1 s / CPU time = {count * 1e6 / case.cost():.0f}/s")
+        stage.lab.stop(case.server.process)
+    seen = (found[2].median("exchanges_per_second") / found[1].median("exchanges_per_second"))
+    saturated = all(case.median("cpu_load") >= SATURATED * count for count, case in found.items())
+    bounds.at_least("two cores, times one, as seen" + ("" if saturated else " (not saturated)"),
+                    seen, 1.7)
+    bounds.at_least("two cores, times one, by CPU time per exchange",
+                    2 * found[1].cost() / found[2].cost(), 1.7)
+
+
+def cpu_time(server):
+    """CPU time of a server so far, in seconds."""
+    # The kernel's way to name a process's CPU clock; see clock_getcpuclockid(3).
+    return sum(time.clock_gettime(~int(pid) << 3 | 2) for pid in server.pids().split(","))
+
+
+def share_of_cpu(server, seconds):
+    """What share of a CPU a server uses while this waits."""
+    before, started = cpu_time(server), time.monotonic()
+    time.sleep(seconds)
+    return (cpu_time(server) - before) / (time.monotonic() - started)
+
+
+def connections_begun():
+    """TCP connections that anybody in this network has begun."""
+    with open("/proc/net/snmp", encoding="ascii") as f:
+        names, numbers = [line.split() for line in f if line.startswith("Tcp:")]
+    return int(dict(zip(names, numbers))["ActiveOpens"])
+
+
+def wait_for_first_contact(lab, server, count):
+    """A pool checks each source at its start, up to 500 a second, and asks it for its names; later
+    each is checked once a minute."""
+    def is_over():
+        before = connections_begun()
+        time.sleep(1)
+        return connections_begun() - before <= 1 + count / 30
+
+    lab.wait(f"{server.name} knows its sources", 180, is_over, server.process)
+
+
+def sources(stage, bounds, groups=((2, 100, 1000), (2, 3000, 10_000))):
+    """CPU time and memory of pools before more and more sources: many ports of few processes. A pool
+    of thousands has checks to make even if nobody asks, so it is in a group of its own."""
+    print("The pool before more and more sources, 16 at a time; first contact is over, and idle is what "
+          "the pool\nthen uses of a CPU for its checks; with thousands, new and sources are those of all "
+          "pools that run")
+    each, makers, listed = 2500, [], []
+    most = max(max(group) for group in groups)
+    for number in range(-(-most // each)):
+        address = f"127.0.0.{40 + number}"
+        maker, ports = stage.sources(f"many-{number}", address, min(each, most))
+        makers.append(maker)
+        listed += [(address, port) for port in ports]
+    for letter, group in zip("ab", groups):
+        cases, idle = {}, {}
+        for count in group:
+            server = stage.pool(f"pool-of-{count}{letter}", listed[:count])
+            wait_for_first_contact(stage.lab, server, count)
+            idle[server] = share_of_cpu(server, 8)
+            cases[count] = Case(server, "16 at a time", "--concurrency", "16", "--warm-up", "2",
+                                sources=makers)
+        in_turns(stage.bench, cases.values(), stage.rounds)
+        _grown(stage, cases.values(), cases[group[0]],
+               lambda case: f"  idle {100 * idle[case.server]:.1f} %")
+        if 1000 in cases:
+            bounds.at_most("1,000 sources, times two", cases[1000].cost() / cases[2].cost(), 1.05)
+        for case in cases.values():
+            stage.lab.stop(case.server.process)
+    for maker in makers:
+        stage.lab.stop(maker.process)
+
+
+def users(stage, listed, behind):
+    """CPU time and memory by users at a time, and by names that they deny."""
+    for name, title, first, loads in (
+        ("pool-of-users", "The pool with more and more users at a time", 2,
+         [(f"{n} at a time", "--concurrency", str(n)) for n in (1, 16, 100, 500, 1000, 5000)]),
+        ("pool-of-denials", "The pool with users who deny names, 16 at a time", 0,
+         [(f"{n} denials", "--concurrency", "16", "--deny", str(n)) for n in (0, 8, 32)]),
+    ):
+        print(title)
+        server = stage.pool(name, listed)
+        cases = [Case(server, *load, sources=behind, may_fail=True) for load in loads]
+        in_turns(stage.bench, cases, stage.rounds)
+        _grown(stage, cases, cases[first])
+        stage.lab.stop(server.process)
+
+
+def _grown(stage, cases, first, more=lambda case: ""):
+    """A table in which all are compared with `first`."""
+    print(HEAD + "  ratio")
+    for case in cases:
+        print(case.line(len(stage.layout.server))
+              + f"  {case.cost() / first.cost():5.3f}" + more(case)
+              + (f"  FAILED {100 * case.failed():.1f} %" if case.failed() else ""))
+    print(flush=True)
+
+
+def paces(stage, pools, bounds):
+    """Latency from one user a second to as many as can be: there must be no steps of 40 ms. `pools`
+    are pairs of a pool and its sources."""
+    print("From one user a second to as many as can be: latency in ms")
+    loads = [("1 a second", 10, "--rate", "1"), ("10 a second", 5, "--rate", "10"),
+             ("100 a second", None, "--rate", "100"), ("1000 a second", None, "--rate", "1000"),
+             ("saturated", None, "--concurrency", "16")]
+    for server, behind in pools:
+        worst = 0
+        for what, seconds, *load in loads:
+            case = Case(server, what, *load, sources=behind, seconds=seconds)
+            in_turns(stage.bench, [case], 1 if seconds else stage.rounds)
+            p50, p99 = case.median("latency", "p50"), case.median("latency", "p99")
+            worst = max(worst, p99)
+            print(f"{server.name:20} {what:18} p50 {p50:7.2f}  p99 {p99:7.2f}  "
+                  f"max {case.median('latency', 'max'):7.2f}", flush=True)
+        bounds.at_most(f"{server.name}, p99 at any pace", worst, STEP_MS, " ms")
