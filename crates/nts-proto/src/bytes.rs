@@ -14,6 +14,11 @@ pub(crate) struct SecretBuffer(Zeroizing<Vec<u8>>);
 impl SecretBuffer {
     const FIRST_CAPACITY: usize = 256;
 
+    /// An empty buffer with room for so many octets, which are copied but once.
+    pub(crate) fn with_capacity(octets: usize) -> Self {
+        Self(Zeroizing::new(Vec::with_capacity(octets)))
+    }
+
     pub(crate) fn extend(&mut self, octets: &[u8]) {
         let needed = self.0.len() + octets.len();
         if needed > self.0.capacity() {
@@ -66,6 +71,16 @@ mod tests {
             assert_eq!(buffer.as_slice(), expected);
         }
         assert_eq!(buffer.len(), 960);
+    }
+
+    #[test]
+    fn what_there_is_room_for_stays_where_it_is() {
+        let mut buffer = SecretBuffer::with_capacity(900);
+        let place = buffer.as_slice().as_ptr();
+        for _ in 0..3 {
+            buffer.extend(&[1; 300]);
+        }
+        assert_eq!((buffer.as_slice().as_ptr(), buffer.len()), (place, 900));
     }
 
     #[test]

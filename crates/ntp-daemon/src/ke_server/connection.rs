@@ -1,6 +1,7 @@
 //! The life of one connection: handshake, then requests and answers until one side ends it.
 
 use std::net::IpAddr;
+use std::ops::ControlFlow;
 use std::pin::{Pin, pin};
 use std::sync::Arc;
 
@@ -63,11 +64,23 @@ pub(super) async fn serve(shared: Arc<Shared>, connection: Connection) {
         opened,
         slot: None,
     };
-    if exchange.serve_one().await {
-        exchange.serve_more().await;
-    }
+    let end = match exchange.serve_one().await {
+        ControlFlow::Continue(()) => exchange.serve_more().await,
+        ControlFlow::Break(end) => end,
+    };
     // Error and close_notify go out even where the deadline has passed.
-    ke_stream::close(exchange.stream).await;
+    match end {
+        End::Told => ke_stream::see_off(&mut exchange.stream).await,
+        End::Untold => ke_stream::close(exchange.stream).await,
+    }
+}
+
+/// How a connection ends.
+enum End {
+    /// The last answer was the last message, with close_notify behind it.
+    Told,
+    /// Not after an answer, so the peer does not know yet.
+    Untold,
 }
 
 impl Shared {
@@ -93,8 +106,8 @@ struct Exchange<'s> {
 }
 
 impl Exchange<'_> {
-    /// Reads one request and answers it; true if the connection goes on.
-    async fn serve_one(&mut self) -> bool {
+    /// Reads one request and answers it.
+    async fn serve_one(&mut self) -> ControlFlow<End> {
         let read = ke_stream::read_message(&mut self.stream, REQUEST_LIMIT);
         let until = self.deadline;
         let read = tokio::select! {
@@ -116,19 +129,28 @@ impl Exchange<'_> {
             }
             Some(Ok(Err(ReadError::Closed { .. } | ReadError::Io(_)))) => {
                 self.shared.stats.abandoned_connections.increment();
-                return false;
+                return ControlFlow::Break(End::Untold);
             }
         };
         self.shared.stats.count(answer.kind);
-        let deadline = self.write_deadline();
-        let write = ke_stream::write_message(&mut self.stream, answer.message.as_ref());
-        let written = timeout_at(deadline, write).await;
-        matches!(written, Ok(Ok(()))) && answer.keep_alive
+        self.say(&answer).await
     }
 
-    /// The deadline, but with time enough to tell the peer that it has passed.
-    fn write_deadline(&self) -> Instant {
-        self.deadline.max(Instant::now() + ke_stream::CLOSE_WAIT)
+    /// Writes the answer, before the deadline, but with time enough to say that it has passed.
+    async fn say(&mut self, answer: &Answer) -> ControlFlow<End> {
+        let until = self.deadline.max(Instant::now() + ke_stream::CLOSE_WAIT);
+        let message = answer.message.as_ref();
+        if !answer.keep_alive {
+            let write = ke_stream::write_last_message(&mut self.stream, message);
+            // Whoever is gone, or does not read, is seen off too.
+            let _ = timeout_at(until, write).await;
+            return ControlFlow::Break(End::Told);
+        }
+        let write = ke_stream::write_message(&mut self.stream, message);
+        match timeout_at(until, write).await {
+            Ok(Ok(())) => ControlFlow::Continue(()),
+            Ok(Err(_)) | Err(_) => ControlFlow::Break(End::Untold),
+        }
     }
 
     fn answer(&mut self, message: &Message) -> Answer {
@@ -154,7 +176,7 @@ impl Exchange<'_> {
     /// A request costs little, so nothing is registered anew for each: the word of the end is
     /// listened to all the time, a timer is set again only when it has run out, and the listener,
     /// which would be woken by each new deadline, is told one that none of those kept here passes.
-    async fn serve_more(&mut self) {
+    async fn serve_more(&mut self) -> End {
         let last = self.opened + AGE_LIMIT + self.shared.timeout;
         self.lease.set_deadline(last);
         let shutdown = self.lease.shutdown().clone();
@@ -168,9 +190,12 @@ impl Exchange<'_> {
                 () = stopping.as_mut() => false,
                 () = rings_at(until, alarm.as_mut()) => false,
             };
+            if !more {
+                return End::Untold;
+            }
             self.deadline = Instant::now() + self.shared.timeout;
-            if !more || !self.serve_one().await {
-                return;
+            if let ControlFlow::Break(end) = self.serve_one().await {
+                return end;
             }
         }
     }

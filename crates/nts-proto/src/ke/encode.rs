@@ -37,6 +37,11 @@ impl fmt::Debug for EncodedMessage {
 pub(crate) struct Encoder(SecretBuffer);
 
 impl Encoder {
+    /// A message that will have about so many octets.
+    pub(crate) fn with_capacity(octets: usize) -> Self {
+        Self(SecretBuffer::with_capacity(octets))
+    }
+
     /// Octets written so far.
     pub(crate) fn len(&self) -> usize {
         self.0.len()

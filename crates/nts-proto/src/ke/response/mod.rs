@@ -31,6 +31,9 @@ pub const MAX_SERVER_NAMES: usize = 64;
 /// Responses stay below this length in octets where they can: some users read no more.
 const RESPONSE_LENGTH: usize = 2048;
 
+/// Enough for what a response has besides the cookies and the server's name, in octets.
+const ROOM_FOR_REST: usize = 64;
+
 /// The answer to an ordinary key exchange, if it succeeded (RFC 8915 §4).
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct KeyExchangeResponse {
@@ -74,7 +77,10 @@ impl KeyExchangeResponse {
 
     /// Everything but End of Message, leaving `reserved` octets of the length for what follows.
     fn encode_records(&self, reserved: usize) -> Encoder {
-        let mut encoder = Encoder::default();
+        let cookies = self.cookies.iter().take(MAX_COOKIES);
+        let cookies: usize = cookies.map(|cookie| HEADER_LENGTH + cookie.len()).sum();
+        let rest = self.server.as_ref().map_or(0, |name| name.as_str().len()) + ROOM_FOR_REST;
+        let mut encoder = Encoder::with_capacity(RESPONSE_LENGTH.min(cookies + rest));
         encoder.protocols(&[self.protocol]);
         encoder.algorithms(&[self.algorithm]);
         if self.compliant_exporter {
