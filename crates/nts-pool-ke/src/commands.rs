@@ -5,6 +5,7 @@ use std::io::Write;
 use clap::Subcommand;
 use nts_service::exit::ExitCode;
 
+use crate::snapshot::commands as snapshot;
 use crate::{probe, status, token};
 
 /// Something else than running a pool.
@@ -14,6 +15,9 @@ pub enum Command {
     Probe(probe::Arguments),
     /// Show how the sources of a running pool do
     Status(status::Arguments),
+    /// Make a signed list of sources, or look at one
+    #[command(subcommand)]
+    Snapshot(snapshot::Action),
     /// Print the token that follows from the pool's secret, for the operator of a source
     Token(token::Arguments),
 }
@@ -24,6 +28,7 @@ impl Command {
         match self {
             Self::Probe(arguments) => probe::probe(arguments, out, problems),
             Self::Status(arguments) => status::status(arguments, out, problems),
+            Self::Snapshot(action) => snapshot::snapshot(action, out, problems),
             Self::Token(arguments) => token::token(arguments, out, problems),
         }
     }

@@ -26,6 +26,7 @@
 //! | `status` | all sources in a table, for people |
 //! | `token` | the token of a source, for its operator |
 //! | `error`, `outcome`, `metrics` | what went wrong, and who is told |
+//! | `age` | ages for people |
 //! | `certificates` | how long they are still good |
 //! | `defect` | what a panic must not end |
 //! | `wall_clock` | what certificates are checked by, and an alarm when it jumps |
@@ -47,6 +48,7 @@ pub mod status;
 pub mod token;
 pub mod wall_clock;
 
+mod age;
 mod budget;
 mod certificates;
 mod defect;

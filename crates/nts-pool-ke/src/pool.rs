@@ -199,8 +199,8 @@ fn pages(registry: Registry, setup: &Setup, leaves: Shutdown) -> Pages {
             unless(certificates.users_see_an_expired_one(), "it has expired")
         })
         .when("sources", move || {
-            let works = sources.get().directory().is_ready();
-            unless(!works, "no time source works")
+            let sources = sources.get();
+            unless(!sources.directory().is_ready(), sources.trouble())
         });
     Pages::new(move || Ok(registry.render()))
         .with_ready(ready)

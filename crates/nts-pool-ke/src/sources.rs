@@ -188,6 +188,14 @@ impl Sources {
         }
     }
 
+    /// Why nobody can be served when none of them works.
+    pub(crate) fn trouble(&self) -> &'static str {
+        match self.edition {
+            Edition::Signed(None) if self.all.is_empty() => "the registry has given no list yet",
+            Edition::Signed(_) | Edition::Own => "no time source works",
+        }
+    }
+
     /// What may be done beside trying one of them for each user.
     pub(crate) fn effort(&self) -> MutexGuard<'_, Effort> {
         self.means.node.effort()

@@ -347,7 +347,7 @@ async fn a_pool_without_any_list_heals_by_itself() {
         assert!(gives_error_2(&world.lab, pool.address).await);
         let (status, reason) = pool.readyz().await;
         assert!(status.contains(" 503 "), "{status}");
-        assert_eq!(reason, "sources: no time source works");
+        assert_eq!(reason, "sources: the registry has given no list yet");
         // The registry comes back, and what it gives is kept on the disk.
         world.publish(serial);
         until_serial(&pool, serial).await;

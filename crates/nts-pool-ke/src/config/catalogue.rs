@@ -4,10 +4,10 @@
 //! A signed list holds no token, and names no file of this machine: who signs lists for many pools
 //! has no business with either.
 
-use std::path::Path;
+use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
-use nts_service::config::{Problem, Problems, Section, Severity, read_json};
+use nts_service::config::{Located, Problem, Problems, Section, load_part, read_json};
 
 use super::sources::{self, Context, SourceList, Tokens};
 use super::{Config, groups, selection};
@@ -28,39 +28,38 @@ pub(crate) struct Catalogue {
 }
 
 impl Catalogue {
-    /// Reads a signed list; `name` stands for it in problems. It is no good if any of them is an error.
-    pub(crate) fn read(
-        document: &Arc<Document>,
-        name: &Path,
-        tokens: Tokens<'_>,
-        problems: &Problems,
-    ) -> Option<Self> {
-        let mut list = read_json(name, document.text(), SOURCES, problems, |root| {
-            read(root, tokens)
-        })?;
-        list.sources.signed = Some(Arc::clone(document));
-        Some(list)
-    }
-
-    /// The same with the warnings.
+    /// Reads a signed list, with warnings; `name` stands for it in problems.
     ///
     /// # Errors
     /// All problems, if any of them is an error.
-    pub(crate) fn load(
+    pub(crate) fn of_document(
         document: &Arc<Document>,
         name: &Path,
         tokens: Tokens<'_>,
     ) -> Result<(Self, Vec<Problem>), Vec<Problem>> {
         let problems = Problems::new();
-        let list = Self::read(document, name, tokens, &problems);
-        let problems = problems.into_vec();
-        let good = problems
-            .iter()
-            .all(|problem| problem.severity() == Severity::Warning);
-        match list.filter(|_| good) {
-            Some(list) => Ok((list, problems)),
-            None => Err(problems),
+        let catalogue = read_json(name, document.text(), SOURCES, &problems, |root| {
+            // It has been looked at.
+            for key in Header::KEYS {
+                root.has(key);
+            }
+            read(root, SOURCES, tokens)
+        });
+        match catalogue.filter(|_| !problems.has_errors()) {
+            Some(mut catalogue) => {
+                catalogue.sources.signed = Some(Arc::clone(document));
+                Ok((catalogue, problems.into_vec()))
+            }
+            None => Err(problems.into_vec()),
         }
+    }
+
+    /// Whether a signed list can be made of this file of sources. `None` after a problem was reported.
+    pub(crate) fn check_file(file: &Located<PathBuf>, problems: &Problems) -> Option<()> {
+        let catalogue = load_part(file, sources::SERVERS, problems, |root| {
+            read(root, sources::SERVERS, Tokens::Elsewhere)
+        });
+        catalogue.filter(|_| !problems.has_errors()).map(drop)
     }
 }
 
@@ -80,11 +79,8 @@ impl Config {
     }
 }
 
-fn read(root: &Section<'_>, tokens: Tokens<'_>) -> Option<Catalogue> {
-    // It has been looked at.
-    for key in Header::KEYS {
-        root.has(key);
-    }
+/// Reads what can be signed, with the sources at `key`.
+fn read(root: &Section<'_>, key: &'static str, tokens: Tokens<'_>) -> Option<Catalogue> {
     let groups = groups::read(root, "regions");
     let selection = root.section("policy");
     let selection = selection.map(|section| selection::read(&section));
@@ -94,7 +90,7 @@ fn read(root: &Section<'_>, tokens: Tokens<'_>) -> Option<Catalogue> {
         is_signed: true,
     };
     Some(Catalogue {
-        sources: sources::read_list(root, SOURCES, context)?,
+        sources: sources::read_list(root, key, context)?,
         groups,
         selection: selection.unwrap_or_default(),
     })

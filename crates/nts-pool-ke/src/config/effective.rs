@@ -3,10 +3,12 @@
 
 use std::fmt;
 use std::path::Path;
+use std::time::SystemTime;
 
 use nts_service::telemetry::logging::Format;
 use nts_service::tls::{self, CertificateFacts, Identity, TrustMode};
 
+use crate::age;
 use crate::fleet::HealthPolicy;
 use crate::selection::{AllDenied, Families, Group, Groups, SelectionPolicy};
 
@@ -36,10 +38,11 @@ impl fmt::Display for Config {
             let header = list.header();
             writeln!(
                 f,
-                "# from the signed list for {}, serial {}, made on {}:",
+                "# from the signed list for {}, serial {}, made on {} ({} ago):",
                 quoted(&header.pool),
                 header.serial,
-                tls::date(header.issued)
+                tls::date(header.issued),
+                age::shown(header.age(SystemTime::now()))
             )?;
         }
         writeln!(f, "key-exchange-servers = [")?;

@@ -55,7 +55,7 @@ impl SnapshotConfig {
                 return None;
             }
         };
-        let loaded = Catalogue::load(&document, &self.cache, tokens);
+        let loaded = Catalogue::of_document(&document, &self.cache, tokens);
         let (catalogue, faults) = match loaded {
             Ok((catalogue, warnings)) => (Some(catalogue), warnings),
             Err(faults) => (None, faults),

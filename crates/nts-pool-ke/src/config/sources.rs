@@ -14,7 +14,7 @@ use super::source::{self, SourceConfig};
 use crate::selection::{Groups, MAX_SOURCES, MAX_WEIGHT};
 use crate::snapshot::Document;
 
-const SERVERS: &str = "key-exchange-servers";
+pub(super) const SERVERS: &str = "key-exchange-servers";
 const FILE: &str = "key-exchange-servers-path";
 
 /// What the entries of a list may refer to.

@@ -77,6 +77,7 @@ impl Reloader {
         let retry_pause = timing.interval * RETRY_INTERVALS;
         let config = pool.config();
         let files = part::files(&config);
+        registry::tell(&config);
         let standing = Standing::new(pool.registry());
         Self {
             file: file.as_ref().to_owned(),

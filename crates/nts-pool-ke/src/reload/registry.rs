@@ -5,12 +5,14 @@
 
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
+use std::time::SystemTime;
 
 use nts_service::config::{Place, Problem};
 
 use super::Reloader;
 use super::guard::Removal;
 use super::part::Part;
+use crate::age;
 use crate::config::{Catalogue, Config, SnapshotConfig};
 use crate::pool::Pool;
 use crate::snapshot::follow::{Follower, Offer, Plan, Standing, Verdict};
@@ -39,10 +41,12 @@ impl Reloader {
         };
         match verdict {
             Verdict::TakenIn => {
-                store(&pool.config()).await;
+                let config = pool.config();
+                store(&config).await;
+                tell(&config);
                 self.tally.taken_in(&[Part::Snapshot].into());
             }
-            Verdict::Unchanged => self.tally.healed(Part::Snapshot),
+            Verdict::Unchanged => self.tally.unchanged(Part::Snapshot),
             Verdict::Rejected(_) | Verdict::Unusable | Verdict::MassRemoval => {}
         }
         // Nobody needs it any more if the registry is another one since.
@@ -67,7 +71,7 @@ fn consider(offer: &Offer, former: &Config) -> Result<Option<(Config, Vec<Proble
     });
     let document = document.map_err(|rejection| rejected(&rejection, &name))?;
     let mut config = former.clone();
-    let (catalogue, warnings) = Catalogue::load(&Arc::new(document), &name, former.tokens())
+    let (catalogue, warnings) = Catalogue::of_document(&Arc::new(document), &name, former.tokens())
         .map_err(|problems| Refusal(Verdict::Unusable, problems))?;
     config.take(catalogue);
     match Removal::forbidden(&former.sources, &config.sources) {
@@ -104,7 +108,7 @@ pub(super) fn keep_list(
     match in_use {
         Some(document) if on_disk < Some(serial(&document)) => {
             let name = PathBuf::from(snapshot.url.to_string());
-            let (catalogue, _) = Catalogue::load(&document, &name, config.tokens())?;
+            let (catalogue, _) = Catalogue::of_document(&document, &name, config.tokens())?;
             config.take(catalogue);
             let message =
                 "this copy is not that of the list in use, which stays and is stored anew";
@@ -151,6 +155,16 @@ pub(super) async fn store(config: &Config) {
             snapshot.cache.place(),
             snapshot.cache.display()
         );
+    }
+}
+
+/// Says which signed list is in use, if one is.
+pub(super) fn tell(config: &Config) {
+    if let Some(list) = &config.sources.signed {
+        let header = list.header();
+        let (pool, serial) = (&header.pool, header.serial);
+        let age = age::shown(header.age(SystemTime::now()));
+        tracing::info!(%pool, serial, %age, "signed list of sources in use");
     }
 }
 

@@ -2,7 +2,9 @@
 //!
 //! It is what the registry published, signature and all, and is believed no more than that.
 
+use std::fs::{File, Permissions};
 use std::io::{self, Write as _};
+use std::os::unix::fs::PermissionsExt as _;
 use std::path::{Path, PathBuf};
 
 use nts_service::config::{Located, Problems, read_file};
@@ -55,23 +57,60 @@ pub(crate) fn load(
     })
 }
 
-/// Puts `document` into the place of the copy, in one moment, and makes sure that it has reached the
-/// disk. Waits for the disk.
+/// The mode of a file for its owner only.
+pub(super) const PRIVATE: u32 = 0o600;
+/// The mode of a file for everybody to read.
+pub(super) const PUBLIC: u32 = 0o644;
+
+/// Puts `document` into the place of the copy. Waits for the disk.
 ///
 /// # Errors
-/// If it cannot be written; the copy is then as it was.
+/// As [`replace`].
 pub(crate) fn store(file: &Path, document: &Document) -> io::Result<()> {
-    let folder = match file.parent() {
+    replace(file, document.octets(), PRIVATE)
+}
+
+/// Puts `octets` into the place of a file, in one moment, and makes sure that they have reached the
+/// disk.
+///
+/// # Errors
+/// If it cannot be written; the file is then as it was.
+pub(super) fn replace(file: &Path, octets: &[u8], mode: u32) -> io::Result<()> {
+    write(file, octets, mode)?.persist(file)?;
+    sync_folder(file);
+    Ok(())
+}
+
+/// The same for a file that must not be there yet.
+///
+/// # Errors
+/// If it is there, or cannot be written.
+pub(super) fn create(file: &Path, octets: &[u8], mode: u32) -> io::Result<()> {
+    write(file, octets, mode)?.persist_noclobber(file)?;
+    sync_folder(file);
+    Ok(())
+}
+
+/// A file beside `file`.
+fn write(file: &Path, octets: &[u8], mode: u32) -> io::Result<NamedTempFile> {
+    let mut new = tempfile::Builder::new()
+        .permissions(Permissions::from_mode(mode))
+        .tempfile_in(folder(file))?;
+    new.write_all(octets)?;
+    new.as_file().sync_all()?;
+    Ok(new)
+}
+
+/// A change of names must reach the disk too; some file systems cannot do that for a folder.
+fn sync_folder(file: &Path) {
+    let _ = File::open(folder(file)).and_then(|folder| folder.sync_all());
+}
+
+fn folder(file: &Path) -> &Path {
+    match file.parent() {
         Some(folder) if folder != Path::new("") => folder,
         _ => Path::new("."),
-    };
-    let mut new = NamedTempFile::new_in(folder)?;
-    new.write_all(document.octets())?;
-    new.as_file().sync_all()?;
-    new.persist(file)?;
-    // The change of names must reach the disk too; some file systems cannot do that for a folder.
-    let _ = std::fs::File::open(folder).and_then(|folder| folder.sync_all());
-    Ok(())
+    }
 }
 
 #[cfg(test)]

@@ -178,6 +178,7 @@ fn hint(status: StatusCode) -> &'static str {
     match status {
         StatusCode::UNAUTHORIZED | StatusCode::FORBIDDEN => "; see `token-path`",
         StatusCode::NOT_FOUND => "; see `url`",
+        StatusCode::NOT_MODIFIED => ", though it was not asked whether the list has changed",
         status if status.is_redirection() => "; redirects are not followed, correct `url`",
         _ => "",
     }
@@ -295,3 +296,6 @@ async fn list(answer: Response<Incoming>) -> Result<Answer, FetchError> {
         tag,
     })
 }
+
+#[cfg(test)]
+mod tests;

@@ -225,7 +225,9 @@ impl Asking {
                 Err(cause) => self.failed(cause),
             }
             asked = false;
-            sleep(self.pause()).await;
+            let pause = pause(self.plan.interval, self.failures);
+            // Many nodes must not come at once.
+            sleep(pause.mul_f64(rand::random_range(0.5..1.5))).await;
         }
     }
 
@@ -271,24 +273,22 @@ impl Asking {
         if self.said.as_ref() != Some(&cause) {
             tracing::warn!(
                 registry = %self.plan.registry.url,
-                "the registry of sources gives no list, the one in use stays: {cause}"
+                "the registry of sources gives no list: {cause}"
             );
             self.said = Some(cause);
         }
     }
+}
 
-    /// Until the next question.
-    fn pause(&self) -> Duration {
-        let interval = self.plan.interval;
-        let pause = match self.failures {
-            0 => interval,
-            many => {
-                let doubled = 1_u32.checked_shl(many - 1).unwrap_or(u32::MAX);
-                let pause = FIRST_RETRY.min(interval).saturating_mul(doubled);
-                pause.min(interval * LONGEST_RETRY)
-            }
-        };
-        pause.mul_f64(rand::random_range(0.5..1.5))
+/// How long to wait after so many failures in a row, give or take a half.
+fn pause(interval: Duration, failures: u32) -> Duration {
+    match failures {
+        0 => interval,
+        many => {
+            let doubled = 1_u32.checked_shl(many - 1).unwrap_or(u32::MAX);
+            let pause = FIRST_RETRY.min(interval).saturating_mul(doubled);
+            pause.min(interval * LONGEST_RETRY)
+        }
     }
 }
 
@@ -296,4 +296,40 @@ fn token(file: &Located<PathBuf>) -> Result<Token, String> {
     let problems = Problems::new();
     // Warnings were said when the configuration was read.
     Token::load(file, &problems).ok_or_else(|| problems.to_string())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn failures_are_tried_again_soon_and_then_less_and_less() {
+        let pauses = |interval, failures: [u32; 6]| {
+            failures.map(|it| pause(Duration::from_secs(interval), it).as_secs())
+        };
+        assert_eq!(pauses(30, [0, 1, 2, 6, 8, 100]), [30, 1, 2, 32, 120, 120]);
+        assert_eq!(pauses(1, [0, 1, 2, 3, 4, 33]), [1, 1, 2, 4, 4, 4]);
+    }
+
+    #[test]
+    fn every_outcome_has_its_series() {
+        let metrics = Metrics::new();
+        let standing = Standing::new(&metrics);
+        let verdicts = [
+            Verdict::TakenIn,
+            Verdict::Unchanged,
+            Verdict::Unusable,
+            Verdict::MassRemoval,
+        ];
+        let rejected = Rejection::LABELS.map(Verdict::Rejected);
+        for verdict in verdicts.into_iter().chain(rejected) {
+            standing.count(verdict.label());
+        }
+        standing.count(UNREACHABLE);
+        let page = metrics.render();
+        let counts = page.lines().filter(|line| line.ends_with("} 1"));
+        assert_eq!(counts.count(), 10, "{page}");
+        // Without a registry there is nothing to be confirmed.
+        assert!(!page.contains("\nnts_pool_ke_snapshot_unconfirmed_seconds "));
+    }
 }

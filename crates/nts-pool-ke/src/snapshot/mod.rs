@@ -8,6 +8,7 @@
 //! | `cache` | the copy on the disk |
 //! | `fetch` | asking the registry once |
 //! | `follow` | asking it for ever |
+//! | `entries` | a file of sources, as what is to be signed |
 //! | `commands` | making and looking at such lists |
 //!
 //! A file that is published is one line with the signature, then the list, whose octets are what is
@@ -17,7 +18,9 @@
 
 pub(crate) mod cache;
 mod canonical;
+pub mod commands;
 mod document;
+mod entries;
 mod fetch;
 pub(crate) mod follow;
 mod signature;

@@ -1,9 +1,12 @@
 //! The document as a table for people.
 
+use std::time::Duration;
+
 use nts_service::printable::printable;
 use nts_service::table;
 
 use super::document::{Document, ErrorStatus, SourceStatus};
+use crate::age;
 
 const HEAD: [&str; 8] = [
     "SOURCE",
@@ -76,12 +79,7 @@ fn success(source: &SourceStatus) -> String {
 }
 
 fn error(error: &ErrorStatus) -> String {
-    let ago = match error.seconds_ago {
-        seconds @ 0..120 => format!("{seconds} s"),
-        seconds @ 120..7200 => format!("{} min", seconds / 60),
-        seconds @ 7200..172_800 => format!("{} h", seconds / 3600),
-        seconds => format!("{} d", seconds / 86_400),
-    };
+    let ago = age::shown(Duration::from_secs(error.seconds_ago));
     format!(
         "{ago} ago, {}: {}",
         printable(&error.occasion),

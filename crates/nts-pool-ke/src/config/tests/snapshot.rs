@@ -85,7 +85,7 @@ fn the_list_on_the_disk_is_loaded_with_all_that_it_says() {
     assert_eq!(snapshot.interval, Duration::from_secs(30));
     let shown = config.to_string().replace(&files.here(), "DIR");
     for line in [
-        "# from the signed list for \"pool.test\", serial 7, made on Jan 15 08:00:00 2027 +00:00:\n",
+        "# from the signed list for \"pool.test\", serial 7, made on Jan 15 08:00:00 2027 +00:00 (",
         "[snapshot]\nurl = \"https://registry.test/list\"\npublic-key = [\"",
         "\ncache-path = \"DIR/list\"\ninterval-s = 30\ncertificate-authority-path = \"DIR/ca.pem\"\n",
     ] {
