@@ -22,7 +22,8 @@ use crate::selection::{
     Groups, NameIndex, Roster, RosterError, SelectionPolicy, SourceIndex, Standing,
 };
 
-/// Tables are made anew at most this often, unless users learn a new name.
+/// Tables are made anew at most this often, unless a user is about to learn a new name: with
+/// thousands of sources that takes milliseconds.
 const REBUILD_PAUSE: Duration = Duration::from_millis(250);
 
 /// All sources as users may be sent to them.
@@ -51,6 +52,8 @@ struct Ledger {
     to_check: Vec<SourceKey>,
     /// Whether the tables are behind.
     stale: bool,
+    /// The names in the tables.
+    index: Arc<NameIndex>,
     rebuilt: Instant,
 }
 
@@ -62,6 +65,8 @@ struct Record {
     state: State,
     /// The names that users may deny.
     names: KnownNames,
+    /// Whether they are in the tables.
+    indexed: bool,
 }
 
 impl Directory {
@@ -77,6 +82,7 @@ impl Directory {
                 roll: Arc::default(),
                 to_check: Vec::new(),
                 stale: false,
+                index: Arc::default(),
                 rebuilt: now,
             }),
             news: Notify::new(),
@@ -115,6 +121,8 @@ impl Directory {
         panic.store(ledger.fleet.is_in_panic(), Ordering::Relaxed);
         ledger.roll = Arc::new(Roll::new(roster, keys, admitted, panic, selection));
         ledger.carry_out(actions);
+        // The positions of the sources are others now.
+        ledger.index_names();
         ledger.rebuild(now);
         let roll = Arc::clone(&ledger.roll);
         drop(ledger);
@@ -165,13 +173,20 @@ impl Directory {
         }
     }
 
-    /// Replaces the names that a source itself lists.
+    /// Replaces the names that a source itself lists. They are in the tables a moment later, or
+    /// when an answer has one: at the start all sources list theirs.
     pub(crate) fn set_listed_names(&self, source: SourceKey, names: &[NtpServerName]) {
         let mut ledger = self.lock();
-        let record = ledger.records.get_mut(&source);
-        if record.is_some_and(|record| record.names.set_listed(names)) {
-            ledger.rebuild(now());
+        let Some(record) = ledger.records.get_mut(&source) else {
+            return;
+        };
+        if !record.names.set_listed(names) {
+            return;
         }
+        record.indexed = false;
+        ledger.stale = true;
+        drop(ledger);
+        self.news.notify_one();
     }
 
     /// Remembers a name that a source put into an answer, so that whoever gets the answer can deny
@@ -190,8 +205,11 @@ impl Directory {
         let Some(record) = ledger.records.get_mut(&source) else {
             return Ok(());
         };
-        // Sources have few names, which cost little each.
         if record.names.note_seen(name, now)? {
+            record.indexed = false;
+        }
+        // Sources have few names, which cost little each.
+        if !record.indexed {
             ledger.rebuild(now);
         }
         Ok(())
@@ -307,17 +325,27 @@ impl Ledger {
         }
     }
 
-    /// Makes tables of how everybody stands.
+    /// Makes tables of how everybody stands, with all names.
     fn rebuild(&mut self, now: Instant) {
         self.stale = false;
         self.rebuilt = now;
+        if self.records.values().any(|record| !record.indexed) {
+            self.index_names();
+        }
+        let standing = |key| self.fleet.standing(key);
+        self.roll.fold(Arc::clone(&self.index), standing);
+    }
+
+    /// Makes the index of all names anew.
+    fn index_names(&mut self) {
         let names = self.roll.sources().filter_map(|(source, key)| {
             let names = &self.records.get(&key)?.names;
             Some(names.all().map(move |name| (source, name.as_str())))
         });
-        let names = Arc::new(NameIndex::new(names.flatten()));
-        let standing = |key| self.fleet.standing(key);
-        self.roll.fold(names, standing);
+        self.index = Arc::new(NameIndex::new(names.flatten()));
+        for record in self.records.values_mut() {
+            record.indexed = true;
+        }
     }
 
     fn state(&self, source: SourceKey) -> State {
@@ -343,6 +371,7 @@ impl Record {
             admitted: Arc::default(),
             state: state.unwrap_or(State::Unknown),
             names: KnownNames::new(config.domain(), &config.ntp_names),
+            indexed: false,
         }
     }
 }

@@ -179,13 +179,45 @@ async fn names_can_be_denied_as_soon_as_they_are_known() {
     let noted = office.directory.note_name(key, &name("Ntp.b.test."));
     assert_eq!(noted, Ok(()));
     assert_eq!(office.find("ntp.B.test"), [1]);
-    let key = office.key(0);
+}
+
+#[tokio::test(start_paused = true)]
+async fn names_that_sources_list_can_be_denied_a_moment_later_or_when_an_answer_has_one() {
+    let office = Office::open(3);
+    let (first, second) = (office.key(0), office.key(1));
+    run(&office, &[], Duration::from_secs(2)).await;
+    // What was said before anybody waited.
+    office.directory.news().await;
     office
         .directory
-        .set_listed_names(key, &[name("ntp.a.test")]);
-    assert_eq!(office.find("ntp.a.test"), [0]);
-    office.directory.set_listed_names(key, &[]);
+        .set_listed_names(first, &[name("ntp.a.test")]);
+    office
+        .directory
+        .set_listed_names(second, &[name("ntp.b.test")]);
+    office.directory.news().await;
     assert!(office.find("ntp.a.test").is_empty());
+    let noted = office.directory.note_name(second, &name("ntp.b.test"));
+    assert_eq!((noted, office.find("ntp.b.test")), (Ok(()), vec![1]));
+    assert_eq!(office.find("ntp.a.test"), [0]);
+    office.directory.set_listed_names(first, &[]);
+    run(&office, &[], REBUILD_PAUSE * 2).await;
+    assert!(office.find("ntp.a.test").is_empty());
+    assert_eq!(office.find("127.0.0.1"), [0, 1, 2]);
+}
+
+#[tokio::test(start_paused = true)]
+async fn tables_that_are_made_anew_keep_an_index_of_names_that_did_not_change() {
+    let office = Office::open(3);
+    let before = Arc::clone(office.roll.snapshot().names());
+    run(&office, &[0], Duration::from_secs(20)).await;
+    assert_eq!(office.state(1), State::Healthy);
+    assert!(Arc::ptr_eq(&before, office.roll.snapshot().names()));
+    let key = office.key(2);
+    office
+        .directory
+        .note_name(key, &name("ntp.c.test"))
+        .unwrap();
+    assert!(!Arc::ptr_eq(&before, office.roll.snapshot().names()));
 }
 
 #[tokio::test(start_paused = true)]
