@@ -13,7 +13,7 @@ e2e:
     cargo test --package testkit --features unstable_nts-pool
 
 # What things cost: choosing a source, answering, exchanging keys (see docs/performance.md).
-bench: bench-pick bench-handler bench-ntp bench-ke
+bench: bench-pick bench-handler bench-codec bench-ntp bench-ke
 
 # What choosing a source costs: less than 100 ns for 1,000 sources of which 3 are denied.
 bench-pick:
@@ -33,6 +33,10 @@ bench-ke:
 # machine does not change.
 bench-handler:
     cargo bench --package nts-proto --bench respond && cargo bench --package nts-proto --bench instructions
+
+# The messages of a key exchange, encoded and decoded, and cookies, sealed and opened, in memory.
+bench-codec:
+    cargo bench --package nts-proto --bench key_exchange
 
 # What ten thousand silent connections cost a pool, and its users.
 bench-silent:
