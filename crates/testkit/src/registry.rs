@@ -1,13 +1,36 @@
 //! A registry of sources: a web server on loopback that publishes what it is told to.
 
 use std::collections::hash_map::DefaultHasher;
+use std::fs;
 use std::hash::{Hash as _, Hasher as _};
 use std::net::SocketAddr;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
+use nts_pool_ke::config::TokenSecret;
+use nts_pool_ke::snapshot::PublicKey;
+use nts_service::config::{Located, Place, Problems};
 use tokio::io::{AsyncBufReadExt as _, AsyncWriteExt as _, BufReader};
 use tokio::net::{TcpListener, TcpStream};
 use tokio::task::JoinSet;
+
+use crate::file_pool::PoolFiles;
+use crate::lab::POOL_NAME;
+
+/// What pools derive tokens of sources from.
+pub const SECRET: &str = "0123456789abcdef0123456789abcdef";
+/// By which the registry knows pools.
+pub const REGISTRY_TOKEN: &str = "registry-token-89ab89ab89ab89ab";
+
+/// [`SECRET`] as pools have it.
+///
+/// # Panics
+/// If it cannot be written to a file and read again.
+pub fn token_secret() -> TokenSecret {
+    let folder = tempfile::tempdir().expect("a folder");
+    let path = folder.path().join("secret");
+    fs::write(&path, SECRET).expect("a file");
+    TokenSecret::load(Located::new(path, Place::file("")), &Problems::new()).expect("a secret")
+}
 
 /// What it answers.
 #[derive(Clone, Debug)]
@@ -61,6 +84,41 @@ impl Registry {
     /// Where its list is.
     pub fn url(&self) -> String {
         format!("http://{}/pool.signed", self.address)
+    }
+
+    /// Makes these the files of a pool that follows the registry, whose lists are signed with this key;
+    /// sources may be on loopback. `list.signed` is the copy on the disk.
+    ///
+    /// # Panics
+    /// If they cannot be written.
+    pub fn lead(&self, files: &PoolFiles, key: &PublicKey) {
+        files.write("secret", SECRET);
+        files.write("registry-token", REGISTRY_TOKEN);
+        let text = fs::read_to_string(files.path("pool.toml")).expect("text");
+        let lines = text.lines().filter(|line| !line.contains("servers-path"));
+        let lines: Vec<_> = lines.collect();
+        files.write(
+            "pool.toml",
+            format!(
+                "{}
+token-secret-path = {:?}
+[snapshot]
+url = \"{}\"
+public-key = \"{key}\"
+pool = \"{POOL_NAME}\"
+token-path = {:?}
+cache-path = {:?}
+interval-s = 1
+[upstream]
+deny-private-addresses = false
+",
+                lines.join("\n"),
+                files.path("secret"),
+                self.url(),
+                files.path("registry-token"),
+                files.path("list.signed"),
+            ),
+        );
     }
 
     /// Publishes this file from now on.

@@ -3,23 +3,40 @@
 //! One test, because the log belongs to the whole process.
 #![cfg(feature = "unstable_nts-pool")]
 
+use std::fs;
+use std::sync::Arc;
+
+use clap::Parser;
 use ntp_daemon::client::Client;
 use ntp_daemon::clock::Keeper;
 use ntp_daemon::config::{
     PollLimits, RemoteAddress, SourceConfig, SourceMode, SynchronizationConfig,
 };
 use nts_pool_ke::Dialect;
+use nts_pool_ke::commands::Command;
+use nts_pool_ke::snapshot::SigningKey;
+use nts_pool_ke::wall_clock::SystemClock;
 use nts_proto::code_points::AeadAlgorithm;
+use nts_service::exit::ExitCode;
 use testkit::Lab;
 use testkit::deadline::eventually;
 use testkit::faulty_source::{Answer, Script};
+use testkit::file_pool::{FilePool, PoolFiles};
 use testkit::lab::{POOL_NAME, TOKEN, by_certificate, by_token, entry, loopback, token};
 use testkit::log::CapturedLog;
+use testkit::registry::{REGISTRY_TOKEN, Registry, Reply, SECRET, token_secret};
 use testkit::secrets::found_in;
 use testkit::user::{Session, plain_request};
 
 const OLD_TOKEN: &str = "old-token-fedcba9876543210fedcba98";
 const WRONG_TOKEN: &str = "wrong-token-5555aaaa5555aaaa5555aa";
+
+/// The pool's program.
+#[derive(Parser)]
+struct Program {
+    #[command(subcommand)]
+    command: Command,
+}
 
 type Secrets = Vec<(&'static str, Vec<u8>)>;
 
@@ -73,6 +90,59 @@ async fn good_exchanges(lab: &Lab, secrets: &mut Secrets) {
     secrets.extend(keys.into_iter().map(|key| ("a key of cookies", key)));
     secrets.push(("the pool's private key", lab.pool_private_key()));
     by_tokens.stop().await;
+}
+
+/// A pool whose sources a registry lists: by tokens that follow from a secret, and with another for
+/// the registry. The list is made by the program, and then forged.
+async fn listed_sources(lab: &Lab, secrets: &mut Secrets) {
+    let source = {
+        let token = token_secret().text("source", 0);
+        secrets.push(("a derived token", token.as_bytes().to_vec()));
+        lab.source_with(loopback(7), by_token(&token), |_| {})
+    };
+    let files = PoolFiles::new(lab, &[], "");
+    let list = format!(
+        "[{{\"id\":\"source\",\"domain\":\"{}\",\"port\":{},\"token-generation\":0}}]",
+        source.ke.ip(),
+        source.ke.port()
+    );
+    files.write("sources.json", list);
+    let run = |line: &str| {
+        let directory = files.path("").display().to_string();
+        let words = line.replace("DIR/", &directory);
+        let arguments = std::iter::once("snapshot").chain(words.split(' '));
+        let program = Program::try_parse_from(arguments).expect("good arguments");
+        let (mut out, mut problems) = (Vec::new(), Vec::new());
+        let code = program.command.run(&mut out, &mut problems);
+        let said = [out, problems].concat();
+        tracing::info!("{}", String::from_utf8_lossy(&said));
+        assert_eq!(code, ExitCode::Success);
+    };
+    run("snapshot keygen --private-key-path DIR/list.key");
+    run(&format!(
+        "snapshot sign DIR/sources.json --pool {POOL_NAME} --private-key-path DIR/list.key \
+         --output DIR/pool.signed"
+    ));
+    let pem = fs::read(files.path("list.key")).expect("a key");
+    let line = pem.split(|octet| *octet == b'\n').nth(1);
+    secrets.push(("a signing key", line.expect("base64").to_vec()));
+    secrets.push(("the secret of tokens", SECRET.as_bytes().to_vec()));
+    secrets.push(("a registry's token", REGISTRY_TOKEN.as_bytes().to_vec()));
+    let key = SigningKey::from_pem(&pem).expect("a key");
+    let registry = Registry::start(fs::read(files.path("pool.signed")).expect("a list")).await;
+    registry.lead(&files, &key.public());
+    let pool = FilePool::of(files, Arc::new(SystemClock)).await;
+    pool.until_fetched("unchanged").await;
+    let user = lab.user();
+    let request = plain_request();
+    let exchange = user.key_exchange(pool.address, POOL_NAME, &request);
+    note(secrets, &exchange.await.expect("cookies"));
+    registry.publish("nts-pool-snapshot ed25519 x\n");
+    pool.until_fetched("malformed").await;
+    registry.reply(Reply::Nothing);
+    pool.until_fetched("unreachable").await;
+    assert!(pool.hang_up().await);
+    source.stop().await;
 }
 
 /// Whatever goes wrong, with keys and tokens under way.
@@ -163,6 +233,7 @@ async fn a_full_run_logs_no_secret() {
         .into();
     good_exchanges(&lab, &mut secrets).await;
     failed_exchanges(&lab, &mut secrets).await;
+    listed_sources(&lab, &mut secrets).await;
     daemon_exchange(&lab, &mut secrets).await;
 
     let text = log.text();

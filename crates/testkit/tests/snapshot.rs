@@ -7,26 +7,23 @@ use std::net::SocketAddr;
 use std::sync::{Arc, LazyLock};
 use std::time::{Duration, SystemTime};
 
-use nts_pool_ke::config::TokenSecret;
 use nts_pool_ke::program;
 use nts_pool_ke::snapshot::{Header, SigningKey, sign, with_signature};
 use nts_pool_ke::wall_clock::SystemClock;
 use nts_proto::code_points::ErrorCode;
-use nts_service::config::{Located, Place, Problems};
 use nts_service::exit::ExitCode;
 use serde_json::{Map, Value, json};
 use testkit::Lab;
 use testkit::deadline::{eventually, within};
 use testkit::file_pool::{FilePool, PoolFiles};
 use testkit::lab::{POOL_NAME, RealSource, by_token, loopback};
-use testkit::registry::{Registry, Reply};
+use testkit::registry::{REGISTRY_TOKEN, Registry, Reply, token_secret};
 use testkit::user::plain_request;
 use testkit::wire::records;
 
 const SERIAL: &str = "nts_pool_ke_snapshot_serial";
 const AGE: &str = "nts_pool_ke_snapshot_age_seconds";
 const UNCONFIRMED: &str = "nts_pool_ke_snapshot_unconfirmed_seconds";
-const SECRET: &str = "0123456789abcdef0123456789abcdef";
 
 /// A registry with its key, sources that know the pool by derived tokens, and the pool's files.
 struct World {
@@ -40,7 +37,7 @@ impl World {
     /// With so many sources, whose first list has serial 1.
     async fn new(sources: u8) -> Self {
         let lab = Lab::new();
-        let secret = secret();
+        let secret = token_secret();
         let source = |last: u8| {
             let token = secret.text(&id(usize::from(last)), 0);
             lab.source_with(loopback(2 + last), by_token(&token), |_| {})
@@ -88,25 +85,7 @@ impl World {
     /// The files of a pool that follows the registry.
     fn files(&self) -> PoolFiles {
         let files = PoolFiles::new(&self.lab, &[], "");
-        files.write("secret", SECRET);
-        let text = fs::read_to_string(files.path("pool.toml")).expect("text");
-        let lines = text.lines().filter(|line| !line.contains("servers-path"));
-        let mut text: Vec<_> = lines.map(str::to_owned).collect();
-        text.push(format!("token-secret-path = {:?}", files.path("secret")));
-        text.push(format!(
-            "[snapshot]
-url = \"{}\"
-public-key = \"{}\"
-pool = \"{POOL_NAME}\"
-cache-path = {:?}
-interval-s = 1
-[upstream]
-deny-private-addresses = false",
-            self.registry.url(),
-            self.key.public(),
-            files.path("list.signed"),
-        ));
-        files.write("pool.toml", text.join("\n"));
+        self.registry.lead(&files, &self.key.public());
         files
     }
 
@@ -140,13 +119,6 @@ deny-private-addresses = false",
 
 fn id(number: usize) -> String {
     format!("source-{number}")
-}
-
-fn secret() -> TokenSecret {
-    let folder = tempfile::tempdir().expect("a folder");
-    let path = folder.path().join("secret");
-    fs::write(&path, SECRET).expect("a file");
-    TokenSecret::load(Located::new(path, Place::file("")), &Problems::new()).expect("a secret")
 }
 
 /// All lists were made at one moment, so that two of the same serial are the same.
@@ -290,6 +262,8 @@ async fn a_registry_that_is_gone_costs_no_user_anything() {
     world.until_served(&pool).await;
     pool.until_fetched("unchanged").await;
     assert!(world.registry.spared() > 0);
+    let shown = format!("authorization: Bearer {REGISTRY_TOKEN}\r\n");
+    assert!(world.registry.last_request().contains(&shown));
     for reply in [
         Reply::Nothing,
         Reply::Status("500 Internal Server Error"),
