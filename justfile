@@ -29,6 +29,11 @@ bench-ntp:
 bench-ke:
     cargo build --release --package ntp-daemon --package nts-pool-ke --package nts-bench --features unstable_nts-pool && interop/bench-ke
 
+# Where the CPU time of a key exchange goes (needs strace, perf and valgrind; see interop/profile-ke
+# --help).
+profile-ke:
+    cargo build --release --package ntp-daemon --package nts-pool-ke --package nts-bench --features unstable_nts-pool && interop/profile-ke
+
 # The server's handler alone, in memory: in time, and in instructions (with valgrind), which a busy
 # machine does not change.
 bench-handler:
