@@ -109,6 +109,22 @@ async fn who_leaves_without_a_word_costs_nothing() {
 }
 
 #[tokio::test]
+async fn who_stays_after_the_answer_is_left() {
+    let lab = Lab::new();
+    let mut user = lab.connect().await;
+    let answer = user.ask(ORDINARY).await;
+    lab.check_cookies(&answer, CHOSEN, END, 15, &user.export(15));
+    let start = pause();
+    // close_notify, if it has not been read with the answer, and the end of the connection.
+    let mut rest = Vec::new();
+    let tcp = user.0.get_mut().0;
+    tcp.read_to_end(&mut rest).await.unwrap();
+    assert!(rest.len() < 30, "{rest:?}");
+    // Long before the time of the exchange is over.
+    assert!(start.elapsed() < Duration::from_secs(1));
+}
+
+#[tokio::test]
 async fn an_idle_connection_is_closed_after_five_minutes() {
     let (request, answer) = info();
     // However long before its last request it was kept alive.
