@@ -8,12 +8,13 @@ import sys
 from lab import Failure
 
 HEAD = (f"{'':20} {'':18} {'CPU us':>6} {'floors':>6} {'/rs':>5} {'p50 ms':>7} {'p99 ms':>7} "
-        f"{'per s':>6} {'busy':>5} {'sources':>7} {'new':>6} {'load':>5} {'MiB':>6}")
+        f"{'per s':>6} {'busy':>5} {'sources':>7} {'new':>6} {'load':>5} {'MiB':>6} {'else':>5}")
 LEGEND = """\
 CPU us: CPU time, user and system, of the server's process per exchange; floors: how many times that
 of TLS alone; /rs: beside ntpd-rs asked directly, under the same load; busy: how much of its CPUs the
 server had; sources: CPU time of the time sources per exchange, in us; new: connections per exchange
-begun to them; load: CPU time of the users, in us; MiB: most memory that the server ever held."""
+begun to them; load: CPU time of the users, in us; MiB: most memory that the server ever held; else:
+CPUs that were busy with something else, which makes all figures worse."""
 
 
 class Layout:
@@ -121,6 +122,7 @@ class Case:
             number(self.median("connections_per_exchange"), 6, 3),
             number(self.median("own_cpu_us_per_exchange"), 5),
             number(memory and memory / 1024, 6, 1),
+            number(self.median("elsewhere_cpu_load"), 5, 1),
         )).rstrip()
 
 

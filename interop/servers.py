@@ -83,6 +83,16 @@ ntp-server = "{server.address}"
     return start
 
 
+def stand_in(lab, programs, cpus):
+    """What answers a pool like a time source and costs as little as can be."""
+    def start(server):
+        return lab.start(server.name, [
+            "taskset", "-c", cpus, os.path.join(programs, "nts-bench"), "stand-in",
+            f"{server.address}:{server.ke_port}", "--chain", f"{server.name}.fullchain.pem",
+            "--key", f"{server.name}.key"])
+    return start
+
+
 def ours(lab, programs, cpus, threads=1, key_exchange=""):
     """ntp-daemon; `key_exchange` is more for its `[[nts-ke-server]]`."""
     def start(server):

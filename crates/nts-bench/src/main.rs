@@ -12,6 +12,7 @@ mod ke;
 mod key_exchange;
 mod ntp;
 mod process;
+mod stand_in;
 mod verifier;
 
 use std::error::Error;
@@ -30,6 +31,8 @@ enum Command {
     Ke(ke::Options),
     /// The server's side of TLS in memory: what a key exchange costs at least.
     Floor(floor::Options),
+    /// A time source for pools that costs as little as can be, and is of no use to users.
+    StandIn(stand_in::Options),
 }
 
 fn main() -> ExitCode {
@@ -37,6 +40,7 @@ fn main() -> ExitCode {
         Command::Ntp(options) => ntp::run(&options),
         Command::Ke(options) => ke::run(&options),
         Command::Floor(options) => floor::run(&options),
+        Command::StandIn(options) => stand_in::run(&options),
     };
     match outcome {
         Ok(()) => ExitCode::SUCCESS,

@@ -88,6 +88,8 @@ struct Report {
     /// CPU time of the load itself, per exchange and per second.
     own_cpu_us_per_exchange: Option<f64>,
     own_cpu_load: f64,
+    /// CPU time per second of whoever else ran on the machine: of none if the figures are any good.
+    elsewhere_cpu_load: f64,
     /// Most memory that the processes ever held together.
     peak_memory_kib: Option<u64>,
     latency: Option<Latency>,
@@ -128,6 +130,7 @@ struct Spent {
     cpu: Duration,
     behind: Duration,
     own: Duration,
+    all: Duration,
     connections: u64,
 }
 
@@ -137,6 +140,7 @@ impl Spent {
             cpu: process::cpu(&options.pids)?,
             behind: process::cpu(&options.behind)?,
             own: process::cpu(&[std::process::id()])?,
+            all: process::cpu_of_all()?,
             connections: connections::begun()?,
         })
     }
@@ -146,6 +150,7 @@ impl Spent {
             cpu: self.cpu.saturating_sub(before.cpu),
             behind: self.behind.saturating_sub(before.behind),
             own: self.own.saturating_sub(before.own),
+            all: self.all.saturating_sub(before.all),
             connections: self.connections - before.connections,
         }
     }
@@ -197,6 +202,11 @@ fn report(
         connections_per_exchange: per_exchange(others as f64).filter(|_| has_behind),
         own_cpu_us_per_exchange: each(spent.own),
         own_cpu_load: load(spent.own),
+        elsewhere_cpu_load: load(
+            spent
+                .all
+                .saturating_sub(spent.cpu + spent.behind + spent.own),
+        ),
         peak_memory_kib: match measured {
             true => Some(process::peak_memory(&options.pids)?),
             false => None,
