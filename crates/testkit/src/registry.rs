@@ -95,7 +95,8 @@ impl Registry {
         files.write("secret", SECRET);
         files.write("registry-token", REGISTRY_TOKEN);
         let text = fs::read_to_string(files.path("pool.toml")).expect("text");
-        let lines = text.lines().filter(|line| !line.contains("servers-path"));
+        let before = text.split("token-secret-path").next().unwrap_or_default();
+        let lines = before.lines().filter(|it| !it.contains("servers-path"));
         let lines: Vec<_> = lines.collect();
         files.write(
             "pool.toml",

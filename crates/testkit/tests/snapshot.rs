@@ -386,3 +386,67 @@ async fn most_sources_go_from_a_signed_list_only_if_it_says_so() {
     assert_eq!(pool.sources(), 1);
     world.assert_served(&pool, "one is left").await;
 }
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_registry_and_its_key_can_be_changed_while_users_are_served() {
+    let mut world = World::new(2).await;
+    world.registry.reply(Reply::Nothing);
+    // Before the registry there was a file.
+    let tokens = token_secret();
+    let files = PoolFiles::new(&world.lab, &[], "");
+    let list = world.sources.iter().enumerate().map(|(number, source)| {
+        json!({
+            "id": id(number), "domain": source.ke.ip(), "port": source.ke.port(),
+            "auth-token": *tokens.text(&id(number), 0),
+        })
+    });
+    let list: Value = list.collect();
+    files.write("sources.json", list.to_string());
+    let text = fs::read_to_string(files.path("pool.toml")).expect("text");
+    files.write("pool.toml", text.replace("sources.toml", "sources.json"));
+    let pool = world.pool(files).await;
+    world.assert_served(&pool, "a file").await;
+    assert_eq!(pool.value(SERIAL), 1.0);
+    world.registry.lead(&pool.files, &world.key.public());
+    assert!(pool.hang_up().await);
+    pool.until_fetched("unreachable").await;
+    assert_eq!((pool.value(SERIAL), pool.sources()), (0.0, 2));
+    world.assert_served(&pool, "no list yet").await;
+    world.publish(7);
+    until_serial(&pool, 7).await;
+    world.assert_served(&pool, "the first list").await;
+    // Another key: the list of the old one is in use until there is one of the new.
+    world.key = SigningKey::generate().expect("a key");
+    world.registry.lead(&pool.files, &world.key.public());
+    assert!(pool.hang_up().await);
+    pool.until_fetched("signature").await;
+    assert_eq!((pool.value(SERIAL), pool.sources()), (0.0, 2));
+    world.assert_served(&pool, "another key").await;
+    world.publish(3);
+    until_serial(&pool, 3).await;
+    world.assert_served(&pool, "its first list").await;
+    until_kept(&pool, &world.list(3)).await;
+    // Without the secret no list could be used: the whole change is refused.
+    let text = fs::read_to_string(pool.files.path("pool.toml")).expect("text");
+    let without = text.lines().filter(|line| !line.contains("token-secret"));
+    pool.files
+        .write("pool.toml", without.collect::<Vec<_>>().join("\n"));
+    assert!(!pool.hang_up().await);
+    assert_eq!(pool.refused("config"), 1.0);
+    assert_eq!(pool.value(SERIAL), 3.0);
+    world.assert_served(&pool, "no secret").await;
+    // And back to a file.
+    pool.files.write(
+        "pool.toml",
+        text.split("[snapshot]").next().expect("text").replace(
+            "token-secret-path",
+            &format!(
+                "key-exchange-servers-path = {:?}\ntoken-secret-path",
+                pool.files.path("sources.json")
+            ),
+        ),
+    );
+    assert!(pool.hang_up().await);
+    assert!(!pool.page().contains(&format!("\n{UNCONFIRMED} ")));
+    world.assert_served(&pool, "a file again").await;
+}

@@ -95,8 +95,8 @@ impl Reloader {
     /// it says about log and metrics, if it is good: levels are up to the caller.
     ///
     /// If anything is wrong with it nothing changes, except that a geo database which is no good
-    /// does not keep the rest from being taken in. The registry of sources is asked at once, and what
-    /// it then gives is what the operator wants.
+    /// does not keep the rest from being taken in. A registry of sources is asked at once, and what it
+    /// then gives is what the operator wants.
     pub async fn reload(&mut self, pool: &mut Pool) -> Option<ObservabilityConfig> {
         let loaded = match Config::load(&self.file) {
             Ok(loaded) => loaded,
@@ -107,13 +107,14 @@ impl Reloader {
             }
         };
         let (mut config, former) = (loaded.value, pool.config());
-        self.failed.clear();
-        self.tally.forget();
         let mut warnings = loaded.warnings.into_vec();
         if let Err(problems) = registry::keep_list(&mut config, &former, &mut warnings) {
-            self.tally.refused(Part::Snapshot, &problems);
+            self.tally.refused(Part::Config, &problems);
+            self.failed.insert(Part::Config);
             return None;
         }
+        self.failed.clear();
+        self.tally.forget();
         if let Some(problems) = keep_geo(&mut config, &former, &mut warnings) {
             self.tally.refused(Part::Geo, &problems);
             self.failed.insert(Part::Geo);

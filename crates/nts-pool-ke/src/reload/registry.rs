@@ -24,8 +24,29 @@ struct Refusal(Verdict, Vec<Problem>);
 impl Reloader {
     /// Takes in what the registry gives, if it is good.
     pub(super) async fn take_list_in(&mut self, offer: Offer, pool: &mut Pool) {
+        let Offer {
+            octets,
+            asked,
+            verdict: told,
+        } = offer;
+        let verdict = self.verdict(octets, asked, pool).await;
+        if let Verdict::TakenIn | Verdict::Unchanged = verdict {
+            let config = pool.config();
+            if verdict == Verdict::TakenIn {
+                store(&config).await;
+                tell(&config);
+            }
+            if self.tally.healed(Part::Snapshot) && verdict == Verdict::Unchanged {
+                tracing::info!("the registry of sources gives the list in use again");
+            }
+        }
+        // Nobody waits for it if the pool ends.
+        let _ = told.send(verdict);
+    }
+
+    async fn verdict(&mut self, octets: Vec<u8>, asked: bool, pool: &mut Pool) -> Verdict {
         let former = pool.config();
-        let verdict = match consider(&offer, &former) {
+        match consider(octets, asked, &former) {
             Ok(None) => Verdict::Unchanged,
             Ok(Some((config, warnings))) => {
                 self.tally.warn(warnings);
@@ -38,33 +59,25 @@ impl Reloader {
                 self.tally.refused_again(Part::Snapshot, &problems);
                 verdict
             }
-        };
-        match verdict {
-            Verdict::TakenIn => {
-                let config = pool.config();
-                store(&config).await;
-                tell(&config);
-                self.tally.taken_in(&[Part::Snapshot].into());
-            }
-            Verdict::Unchanged => self.tally.unchanged(Part::Snapshot),
-            Verdict::Rejected(_) | Verdict::Unusable | Verdict::MassRemoval => {}
         }
-        // Nobody needs it any more if the registry is another one since.
-        let _ = offer.verdict.send(verdict);
     }
 }
 
 /// What the pool would go by with this list, and warnings; `None` if it is the one in use.
-fn consider(offer: &Offer, former: &Config) -> Result<Option<(Config, Vec<Problem>)>, Refusal> {
+fn consider(
+    octets: Vec<u8>,
+    asked: bool,
+    former: &Config,
+) -> Result<Option<(Config, Vec<Problem>)>, Refusal> {
     let Some(snapshot) = &former.snapshot else {
         return Ok(None);
     };
     let last = former.sources.signed.as_deref();
-    if last.is_some_and(|last| last.octets() == offer.octets) {
+    if last.is_some_and(|last| last.octets() == octets) {
         return Ok(None);
     }
     let name = PathBuf::from(snapshot.url.to_string());
-    let document = Document::open(offer.octets.clone(), &snapshot.trust);
+    let document = Document::open(octets, &snapshot.trust);
     let document = document.and_then(|document| match last {
         Some(last) => document.may_follow(last).map(|()| document),
         None => Ok(document),
@@ -75,7 +88,7 @@ fn consider(offer: &Offer, former: &Config) -> Result<Option<(Config, Vec<Proble
         .map_err(|problems| Refusal(Verdict::Unusable, problems))?;
     config.take(catalogue);
     match Removal::forbidden(&former.sources, &config.sources) {
-        Some(removal) if !offer.asked => {
+        Some(removal) if !asked => {
             let problem = removal.problem(&config.sources, &name);
             Err(Refusal(Verdict::MassRemoval, vec![problem]))
         }
@@ -101,30 +114,26 @@ pub(super) fn keep_list(
     let Some(snapshot) = &config.snapshot else {
         return Ok(());
     };
-    let copy = snapshot.cache.place().clone();
-    let serial = |document: &Document| document.header().serial;
-    let on_disk = config.sources.signed.as_deref().map(serial);
-    let in_use = in_use(snapshot, former);
-    match in_use {
-        Some(document) if on_disk < Some(serial(&document)) => {
+    let place = snapshot.cache.place().clone();
+    let copy = config.sources.signed.as_deref();
+    let message = match in_use(snapshot, former) {
+        Some(list) if copy.is_none_or(|copy| copy.may_follow(&list).is_err()) => {
             let name = PathBuf::from(snapshot.url.to_string());
-            let (catalogue, _) = Catalogue::of_document(&document, &name, config.tokens())?;
+            let (catalogue, _) = Catalogue::of_document(&list, &name, config.tokens())?;
             config.take(catalogue);
-            let message =
-                "this copy is not that of the list in use, which stays and is stored anew";
-            warnings.retain(|warning| *warning.place() != copy);
-            warnings.push(Problem::warning(copy, message));
+            "this copy is not that of the list in use, which stays and is stored anew"
         }
-        // Until the registry gives a list, whatever was in use stays in use.
-        None if on_disk.is_none() => {
+        None if copy.is_none() => {
             config.keep_list_of(former);
             config.sources.file = None;
             config.sources.signed = None;
-            let message = "there is no signed list that could be taken; the sources in use stay";
-            warnings.push(Problem::warning(copy, message));
+            "there is no signed list that could be taken; the sources in use stay until the \
+             registry gives one"
         }
-        _ => {}
-    }
+        _ => return Ok(()),
+    };
+    warnings.retain(|warning| *warning.place() != place);
+    warnings.push(Problem::warning(place, message));
     Ok(())
 }
 

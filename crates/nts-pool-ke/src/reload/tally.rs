@@ -51,11 +51,9 @@ impl Tally {
         self.said.insert(part, cause);
     }
 
-    /// What is offered of a part is what is in use, whatever it was before.
-    pub(super) fn unchanged(&mut self, part: Part) {
-        if self.said.remove(&part).is_some() {
-            tracing::info!(what = part.label(), "good again, the same as is in use");
-        }
+    /// What was said of a part does not hold any more; whether anything was.
+    pub(super) fn healed(&mut self, part: Part) -> bool {
+        self.said.remove(&part).is_some()
     }
 
     /// These parts were taken in.
