@@ -194,8 +194,11 @@ async fn no_keepalive_source() {
     };
     let source = lab.faulty_source(loopback(2), script).await;
     let pool = lab.pool(vec![source.entry()]);
+    let label = source.address();
+    let waiting = format!("nts_pool_ke_source_idle_connections{{source=\"{label}\"}}");
     for _ in 0..5 {
         exchange(&lab, &pool).await.expect("cookies all the same");
+        assert_eq!(pool.metric(&waiting), 0, "nobody promised to keep it");
     }
     let seen = source.seen();
     assert_eq!(seen.count(Kind::FixedKey), 5);
