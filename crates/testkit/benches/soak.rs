@@ -64,8 +64,12 @@ async fn come_again(user: User, pool: SocketAddr, tally: Arc<Tally>) {
 struct Operator<'a> {
     lab: &'a Lab,
     files: &'a PoolFiles,
+    manager: &'a Manager,
     addresses: &'a [SocketAddr],
+    /// How often it said so.
     round: usize,
+    /// How often the program was done with it.
+    done: usize,
 }
 
 impl Operator<'_> {
@@ -78,8 +82,16 @@ impl Operator<'_> {
             list.remove(self.round % list.len());
             self.files.write("sources.toml", self.files.list(&list));
             self.exchange_others();
+            self.listen();
             program.tell(Signal::SIGHUP);
             self.round += 1;
+        }
+    }
+
+    /// Hears what the program says of its reloads.
+    fn listen(&mut self) {
+        while let Some(word) = self.manager.told_already() {
+            self.done += usize::from(word.starts_with("READY=1"));
         }
     }
 
@@ -160,8 +172,10 @@ async fn soak(seconds: u64) -> bool {
     let mut operator = Operator {
         lab: &lab,
         files: &files,
+        manager: &manager,
         addresses: &addresses,
         round: 0,
+        done: 0,
     };
     operator.work(&program, WARM_UP).await;
     let before = look(&program, "beginning");
@@ -177,15 +191,18 @@ async fn soak(seconds: u64) -> bool {
     tally.over.store(true, Ordering::Relaxed);
     users.join_all().await;
     let failed = tally.failed.load(Ordering::Relaxed);
-    println!(
-        "  {served} exchanges, {failed} failed, {} reloads",
-        operator.round
-    );
+    operator.listen();
+    let (round, done) = (operator.round, operator.done);
+    println!("  {served} exchanges, {failed} failed, {round} reloads, {done} of them done");
     let refused = show_reloads(&http_get(metrics, "/metrics").await.1);
     program.tell(Signal::SIGTERM);
+    // The last reload may be under way, and the end has its word too.
+    operator.listen();
     let ended = program.end().await.success();
     failed == 0
         && refused == 0
+        // A busy machine may be told twice before it is done once.
+        && done > round / 2
         && ended
         && after.0 <= before.0 + 2 * USERS
         && after.1 <= before.1 + before.1 / 10 + MEMORY_NOISE

@@ -74,12 +74,15 @@ impl Manager {
 
     /// What the program says next.
     pub async fn told(&self) -> String {
+        eventually("a word of the program", || self.told_already()).await
+    }
+
+    /// What the program has said next, if it has said anything. It waits, with all that it does, for
+    /// somebody who listens: the system keeps only a few words.
+    pub fn told_already(&self) -> Option<String> {
         let mut buffer = [0; 512];
-        let receive = || {
-            let length = self.notify.recv(&mut buffer).ok()?;
-            Some(String::from_utf8_lossy(&buffer[..length]).into_owned())
-        };
-        eventually("a word of the program", receive).await
+        let length = self.notify.recv(&mut buffer).ok()?;
+        Some(String::from_utf8_lossy(&buffer[..length]).into_owned())
     }
 
     /// The program, with the socket as descriptor 3 (sd_listen_fds(3)).
