@@ -43,7 +43,7 @@ bench-handler:
 bench-codec:
     cargo bench --package nts-proto --bench key_exchange
 
-# What ten thousand silent connections cost a pool, and its users.
+# What ten thousand idle connections cost a pool, and its users; what balancers' cost that say too little.
 bench-silent:
     cargo bench --package testkit --features unstable_nts-pool --bench ten_thousand
 
