@@ -311,6 +311,20 @@ impl RunningPool {
         value.map_or(0, |value| value.parse().expect("a whole number"))
     }
 
+    /// The values of all series of a metric, added up.
+    ///
+    /// # Panics
+    /// If a value is no whole number.
+    pub fn total(&self, metric: &str) -> u64 {
+        let page = self.running.registry().render();
+        let series = page.lines().filter_map(|line| line.strip_prefix(metric));
+        let values = series.filter(|rest| rest.starts_with(['{', ' ']));
+        let values = values.filter_map(|rest| rest.rsplit(' ').next());
+        values
+            .map(|value| value.parse::<u64>().expect("a whole number"))
+            .sum()
+    }
+
     /// How many requests of this kind (`exchange` or `check`) to the source ended like this.
     pub fn requests(&self, source: SocketAddr, kind: &str, outcome: &str) -> u64 {
         let labels = format!("source=\"{source}\",kind=\"{kind}\",outcome=\"{outcome}\"");

@@ -14,7 +14,7 @@ async fn three_of_ten_sources_are_dead_and_nobody_fails() {
     let world = World::new(&DEATHS).await;
     let (_, failed) = world.serve(WARM_UP, AT_A_TIME).await;
     assert_eq!(failed, 0, "not even at first");
-    let met = world.pool.metric("nts_pool_ke_failover_total");
+    let met = world.pool.total("nts_pool_ke_failover_total");
     let (times, failed) = world.serve(USERS, AT_A_TIME).await;
     assert_eq!((times.len(), failed), (USERS, 0));
     for source in &world.dead {
@@ -22,6 +22,6 @@ async fn three_of_ten_sources_are_dead_and_nobody_fails() {
         assert_eq!(world.pool.requests(source.address(), "exchange", "ok"), 0);
     }
     // Those who met a dead one are those of the beginning.
-    let later = world.pool.metric("nts_pool_ke_failover_total") - met;
+    let later = world.pool.total("nts_pool_ke_failover_total") - met;
     assert!(later * 100 <= USERS as u64, "{later} met a dead source");
 }

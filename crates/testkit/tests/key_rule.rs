@@ -249,7 +249,7 @@ async fn no_key_pair_is_seen_by_two_sources() {
         .values()
         .filter(|times| **times == 4)
         .count();
-    let failovers = pool.metric("nts_pool_ke_failover_total");
+    let failovers = pool.total("nts_pool_ke_failover_total");
     let figures = format!(
         "{served} served, {lost} lost after keys, {repeated} repeated, {failovers} failovers"
     );

@@ -71,5 +71,5 @@ async fn p17_users_are_shared_by_weight_from_end_to_end() {
     });
     let statistic: f64 = squares.sum();
     assert!(statistic < LIMIT, "{counts:?} for {WEIGHTS:?}: {statistic}");
-    assert_eq!(pool.metric("nts_pool_ke_failover_total"), 0);
+    assert_eq!(pool.total("nts_pool_ke_failover_total"), 0);
 }

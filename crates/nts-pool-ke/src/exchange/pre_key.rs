@@ -183,6 +183,7 @@ impl<'a, E: ExportKeys> Exchange<PreKey<'a, E>> {
             Err(NotReady::Mismatch) => self.state.rule.mismatched(),
             Err(NotReady::Failed(error)) => {
                 report.note_pick(&attempt.pick);
+                report.before_keys.push(error.stage());
                 report.asked.push((Arc::clone(source), Err(error.class())));
                 note_failure(source, &error);
                 self.state.rule.failed(attempt, error.is_slowness());

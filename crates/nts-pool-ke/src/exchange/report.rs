@@ -5,13 +5,15 @@ use std::time::Duration;
 
 use crate::selection::{LevelKind, Pick, Tier};
 use crate::source::Source;
-use crate::upstream::Class;
+use crate::upstream::{Class, Stage};
 
 /// What one exchange did on its way.
 #[derive(Default)]
 pub(crate) struct Report {
     /// The tier of each source that was picked and from how far it came, in order.
     pub(crate) picks: Vec<(Tier, LevelKind)>,
+    /// How far it came with each source that failed before keys, in order.
+    pub(crate) before_keys: Vec<Stage>,
     /// How often a second source was got ready because the first took long.
     pub(crate) hedges: u64,
     /// Whether no other source was tried because too many exchanges did that already.
@@ -43,10 +45,10 @@ impl Report {
         self.picks.push((pick.tier, pick.level));
     }
 
-    /// How often another source had to be tried.
-    pub(crate) fn failovers(&self) -> u64 {
-        let picks = u64::try_from(self.picks.len()).unwrap_or(u64::MAX);
-        picks.saturating_sub(1)
+    /// How far it came with each source that was replaced by another.
+    pub(crate) fn failovers(&self) -> &[Stage] {
+        let replaced = self.picks.len().saturating_sub(1);
+        self.before_keys.get(..replaced).unwrap_or_default()
     }
 
     /// The source that was asked last.

@@ -18,7 +18,7 @@ use crate::outcome::{Kind, Outcome};
 use crate::selection::{Family, LevelKind, Tier};
 use crate::source::Source;
 use crate::sources::Present;
-use crate::upstream::UpstreamError;
+use crate::upstream::{Stage, UpstreamError};
 
 /// Log lines about failed exchanges, per reason and second.
 const LINES_PER_SECOND: u32 = 10;
@@ -30,7 +30,7 @@ pub(crate) struct Metrics {
     outcomes: BTreeMap<&'static str, OutcomeInstruments>,
     phases: [Histogram; 5],
     picks: BTreeMap<(Tier, LevelKind), Counter>,
-    failovers: Counter,
+    failovers: [Counter; Stage::ALL.len()],
     failovers_refused: Counter,
     hedges: Counter,
     retries: [Counter; 2],
@@ -77,11 +77,14 @@ impl Metrics {
                 &[("result", result)],
             )
         });
-        let failovers = registry.counter(
-            "nts_pool_ke_failover_total",
-            "Sources replaced by another within an exchange, before keys were sent.",
-            &[],
-        );
+        let failovers = Stage::ALL.map(|stage| {
+            registry.counter(
+                "nts_pool_ke_failover_total",
+                "Sources replaced by another within an exchange, before keys were sent, by how far it \
+                 came with them.",
+                &[("stage", stage.label())],
+            )
+        });
         let failovers_refused = registry.counter(
             "nts_pool_ke_failover_refused_total",
             "Exchanges that failed because too many others had tried another source.",
@@ -129,7 +132,9 @@ impl Metrics {
                 counter.increment();
             }
         }
-        self.failovers.add(outcome.report.failovers());
+        for stage in outcome.report.failovers() {
+            self.failovers[*stage as usize].increment();
+        }
         let refused = u64::from(outcome.report.failover_refused);
         self.failovers_refused.add(refused);
         self.hedges.add(outcome.report.hedges);

@@ -325,7 +325,7 @@ async fn the_metrics_page_has_every_outcome_from_the_start() {
         "nts_pool_ke_pick_total{tier=\"t2\",level=\"global\"} 1".to_owned(),
         "nts_pool_ke_pick_total{tier=\"t4\",level=\"country\"} 0".to_owned(),
         "nts_pool_ke_panic_mode 0".to_owned(),
-        "nts_pool_ke_failover_total 0".to_owned(),
+        "nts_pool_ke_failover_total{stage=\"connect\"} 0".to_owned(),
         "nts_pool_ke_same_source_retry_total{result=\"ok\"} 0".to_owned(),
         format!("nts_pool_ke_source_state{{source=\"{label}\"}} 1"),
     ] {

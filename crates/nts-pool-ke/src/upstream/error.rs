@@ -79,7 +79,69 @@ pub(crate) enum UpstreamError {
     CheckFailed(Class),
 }
 
+/// How far it came with a source before keys.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Stage {
+    /// It has as many exchanges at the same time as it may have.
+    Slot,
+    /// No connection: no address, no route, nobody there.
+    Connect,
+    /// No TLS session with who it should be.
+    Tls,
+    /// It did not properly say what it supports.
+    Capabilities,
+    /// It was not ready in time, wherever it was then.
+    Time,
+}
+
+impl Stage {
+    /// All of them.
+    pub(crate) const ALL: [Self; 5] = [
+        Self::Slot,
+        Self::Connect,
+        Self::Tls,
+        Self::Capabilities,
+        Self::Time,
+    ];
+
+    /// The name in metrics.
+    pub(crate) fn label(self) -> &'static str {
+        match self {
+            Self::Slot => "slot",
+            Self::Connect => "connect",
+            Self::Tls => "tls",
+            Self::Capabilities => "capabilities",
+            Self::Time => "time",
+        }
+    }
+}
+
 impl UpstreamError {
+    /// How far it came, if that was before keys.
+    pub(crate) fn stage(&self) -> Stage {
+        match self {
+            Self::Full => Stage::Slot,
+            Self::Local(_)
+            | Self::Resolve(_)
+            | Self::PrivateAddress
+            | Self::NoAddressOf(_)
+            | Self::Connect(_) => Stage::Connect,
+            Self::Handshake(_) => Stage::Tls,
+            Self::TimedOut | Self::NoTime => Stage::Time,
+            Self::ClosedUnanswered
+            | Self::Truncated
+            | Self::Connection(_)
+            | Self::Malformed(_)
+            | Self::Answer(_)
+            | Self::Contradiction(_)
+            | Self::ForbiddenPort(_)
+            | Self::UnverifiedName(_)
+            | Self::ForbiddenName(_)
+            | Self::TooManyNames => Stage::Capabilities,
+            Self::CheckFailed(class) => stage_of_check(*class),
+        }
+    }
+
     /// Whose fault it is.
     pub(crate) fn class(&self) -> Class {
         match self {
@@ -168,6 +230,15 @@ impl UpstreamError {
                     ErrorCode::UnrecognizedCriticalRecord | ErrorCode::BadRequest
                 ))
         )
+    }
+}
+
+/// Of a check only the class is remembered.
+fn stage_of_check(class: Class) -> Stage {
+    match class {
+        Class::Local | Class::Reach => Stage::Connect,
+        Class::Identity => Stage::Tls,
+        Class::Auth | Class::Protocol | Class::Busy => Stage::Capabilities,
     }
 }
 

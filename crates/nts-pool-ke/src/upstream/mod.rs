@@ -24,7 +24,7 @@ pub(crate) use connect::{Connector, Means, Node};
 pub(crate) use connection::Connection;
 pub use dialect::Dialect;
 pub(crate) use dialect::Phrasing;
-pub(crate) use error::{Class, UpstreamError};
+pub(crate) use error::{Class, Stage, UpstreamError};
 pub(crate) use idle::{Allowance, IdlePool, IdleShare};
 pub(crate) use info::{ask_capabilities, ask_names};
 pub(crate) use knowledge::Board;

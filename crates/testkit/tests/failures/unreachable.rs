@@ -30,8 +30,10 @@ async fn source_refused_failover() {
         assert!(noticed <= 1, "{noticed} users met it");
         assert!(noticed == 1 || !was_good);
         let rest = world.serve_many_by_good(&pool, 40).await;
-        let failovers = pool.metric("nts_pool_ke_failover_total");
+        let failovers = pool.total("nts_pool_ke_failover_total");
         assert!(failovers <= 1, "{failovers} after it was ejected");
+        let stage = "nts_pool_ke_failover_total{stage=\"connect\"}";
+        assert_eq!(pool.metric(stage), failovers);
         assert!(longest.max(rest) < WITHOUT_WAITING, "{longest:?} {rest:?}");
     }
 }
@@ -66,7 +68,7 @@ async fn black_hole(connect: Connect, was_good: bool) {
     let longest = world.serve_until_ejected(&pool).await;
     assert!(longest < SHORT * 3 / 5, "{what}: {longest:?}");
     world.serve_many_by_good(&pool, USERS).await;
-    let met = pool.metric("nts_pool_ke_failover_total");
+    let met = pool.total("nts_pool_ke_failover_total");
     assert!(met <= 3, "{what}: {met} of {USERS} users met it");
     let blamed = pool.requests(world.bad.address(), "exchange", "reach");
     assert!(blamed > 0 || !was_good, "{what}: silence is not blamed");
