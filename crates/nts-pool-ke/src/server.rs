@@ -10,6 +10,7 @@ use std::time::Duration;
 use ipnet::IpNet;
 use nts_proto::code_points::RecordType;
 use nts_proto::error::RequestError;
+use nts_proto::ke::EncodedMessage;
 use nts_proto::ke::keys::SessionKeys;
 use nts_proto::ke::negotiation::Negotiated;
 use nts_proto::ke::request::{KeyExchangeRequest, Request};
@@ -67,7 +68,8 @@ impl Front {
             let address = connection.peer.ip();
             let (family, kind) = (Family::of(address), self.kind(address));
             let mut report = Report::default();
-            let (result, stream) = self.converse(connection, budget, &mut report).await;
+            let (result, last) = self.converse(connection, budget, &mut report).await;
+            // Before the answer leaves, so that whoever has it finds it counted.
             self.metrics.record(&Outcome {
                 result,
                 report,
@@ -75,8 +77,8 @@ impl Front {
                 family,
                 kind,
             });
-            if let Some(mut stream) = stream {
-                ke_stream::see_off(&mut stream).await;
+            if let Some(last) = last {
+                last.send(budget).await;
             }
         }
         .instrument(span)
@@ -92,14 +94,13 @@ impl Front {
         }
     }
 
-    /// Everything up to the last octet of the answer. Gives the stream back to be closed, if
-    /// something was written to it.
+    /// Everything up to the answer, which is given back, if there is one to somebody.
     async fn converse(
         &self,
         connection: Connection,
         budget: Budget,
         report: &mut Report,
-    ) -> (Result<(), ExchangeError>, Option<TlsStream<QuickAckStream>>) {
+    ) -> (Result<(), ExchangeError>, Option<Last>) {
         let user = User::of(&connection);
         let Connection {
             stream, mut lease, ..
@@ -117,16 +118,8 @@ impl Front {
             Ok(response) => Some(response.encode()),
             Err(error) => error.answer().map(|refusal| refusal.encode()),
         };
-        let result = result.map(drop);
-        let Some(message) = message else {
-            return (result, None);
-        };
-        let write = ke_stream::write_last_message(&mut stream, message.as_ref());
-        match timeout_at(budget.deadline(), write).await {
-            Ok(Ok(())) => (result, Some(stream)),
-            // The user is gone, or does not read. What failed before that matters more.
-            Ok(Err(_)) | Err(_) => (result.and(Err(ExchangeError::UserLeft)), None),
-        }
+        let last = message.map(|message| Last { stream, message });
+        (result.map(drop), last)
     }
 
     async fn handshake(
@@ -201,6 +194,22 @@ impl Front {
             family: Family::of(user.address),
             location: geo.map_or_else(Location::default, |geo| geo.locate(user.address)),
             label: session.server_name().and_then(HostLabel::of_host),
+        }
+    }
+}
+
+/// What is said last, and to whom.
+struct Last {
+    stream: TlsStream<QuickAckStream>,
+    message: EncodedMessage,
+}
+
+impl Last {
+    /// Says it, and good-bye. That the user is gone, or does not read, concerns nobody any more.
+    async fn send(mut self, budget: Budget) {
+        let write = ke_stream::write_last_message(&mut self.stream, self.message.as_ref());
+        if let Ok(Ok(())) = timeout_at(budget.deadline(), write).await {
+            ke_stream::see_off(&mut self.stream).await;
         }
     }
 }
