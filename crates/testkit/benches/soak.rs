@@ -131,9 +131,7 @@ fn show_reloads(page: &str) -> u64 {
             println!("  {line}");
         }
     }
-    let lines = page.lines().filter(|line| line.starts_with(refused));
-    let values = lines.filter_map(|line| line.rsplit(' ').next()?.parse::<u64>().ok());
-    values.sum()
+    testkit::page::total(page, refused)
 }
 
 /// A port that is free now; a file cannot ask for any.

@@ -16,6 +16,7 @@ use crate::Lab;
 use crate::deadline::DEADLINE;
 use crate::lab::{POOL_NAME, RealSource, TOKEN};
 use crate::managed;
+use crate::page;
 use crate::wire::http_get;
 
 /// The variable that tells the child its configuration.
@@ -134,7 +135,7 @@ impl ChildPool {
     /// # Panics
     /// If the value is no whole number.
     pub async fn metric(&self, series: &str) -> u64 {
-        value(&self.page().await, series)
+        page::value(&self.page().await, series)
     }
 
     /// Waits until a series of its metrics has this value.
@@ -145,7 +146,7 @@ impl ChildPool {
         let begun = Instant::now();
         loop {
             let page = self.page().await;
-            let value = value(&page, series);
+            let value = page::value(&page, series);
             if value == expected {
                 return;
             }
@@ -176,13 +177,6 @@ impl ChildPool {
         assert!(self.child.wait().expect("a child").success());
         page
     }
-}
-
-/// The value of a series on a page of metrics; 0 if it is not there.
-fn value(page: &str, series: &str) -> u64 {
-    let mut values = page.lines().filter_map(|line| line.strip_prefix(series));
-    let value = values.find_map(|rest| rest.strip_prefix(' '));
-    value.map_or(0, |value| value.parse().expect("a whole number"))
 }
 
 fn configuration(lab: &Lab, source: &RealSource, limits: &str, directory: &Path) -> String {

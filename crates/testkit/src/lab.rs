@@ -24,6 +24,7 @@ use tokio::runtime::{Builder, Runtime};
 use crate::authority::{CertificateAuthority, Credentials};
 use crate::deadline::within;
 use crate::faulty_source::{FaultySource, Script, Setup};
+use crate::page;
 use crate::user::User;
 
 /// The token that pools and sources of the laboratory share unless a test says otherwise.
@@ -305,10 +306,7 @@ impl RunningPool {
     /// # Panics
     /// If the value is no whole number.
     pub fn metric(&self, series: &str) -> u64 {
-        let page = self.running.registry().render();
-        let mut values = page.lines().filter_map(|line| line.strip_prefix(series));
-        let value = values.find_map(|rest| rest.strip_prefix(' '));
-        value.map_or(0, |value| value.parse().expect("a whole number"))
+        page::value(&self.running.registry().render(), series)
     }
 
     /// The values of all series of a metric, added up.
@@ -316,13 +314,7 @@ impl RunningPool {
     /// # Panics
     /// If a value is no whole number.
     pub fn total(&self, metric: &str) -> u64 {
-        let page = self.running.registry().render();
-        let series = page.lines().filter_map(|line| line.strip_prefix(metric));
-        let values = series.filter(|rest| rest.starts_with(['{', ' ']));
-        let values = values.filter_map(|rest| rest.rsplit(' ').next());
-        values
-            .map(|value| value.parse::<u64>().expect("a whole number"))
-            .sum()
+        page::total(&self.running.registry().render(), metric)
     }
 
     /// How many requests of this kind (`exchange` or `check`) to the source ended like this.

@@ -17,6 +17,7 @@ pub mod file_pool;
 pub mod lab;
 pub mod log;
 pub mod managed;
+pub mod page;
 pub mod places;
 pub mod registry;
 pub mod secrets;

@@ -175,7 +175,7 @@ async fn assert_served(user: User, pool: SocketAddr) {
 }
 
 /// Users in a group that does as it should.
-const HONEST: usize = 100;
+const HONEST: u8 = 100;
 
 /// What the pool of [`slowloris_10k`] gives for a handshake, and for a request.
 const STEP: Duration = Duration::from_secs(5);
@@ -184,7 +184,7 @@ const STEP: Duration = Duration::from_secs(5);
 async fn assert_group_is_served(many: &Many, pool: &ChildPool, group: u8) {
     let (lab, pool) = (&many.lab, pool.address);
     let user = |number| lab.user().at(address(group, number));
-    a_few_at_a_time(HONEST, |number| assert_served(user(number), pool)).await;
+    a_few_at_a_time(HONEST.into(), |number| assert_served(user(number), pool)).await;
 }
 
 /// A few networks have few connections, however many they open.
@@ -234,16 +234,14 @@ async fn be_slow(many: &Many, pool: &ChildPool, count: usize) {
 }
 
 /// How many exchanges ended like this.
-fn outcomes(page: &str, outcome: &str) -> usize {
-    let series = format!("nts_pool_ke_exchanges_total{{outcome=\"{outcome}\",");
-    let lines = page.lines().filter(|line| line.starts_with(&series));
-    let values = lines.filter_map(|line| line.rsplit(' ').next()?.parse::<usize>().ok());
-    values.sum()
+fn outcomes(page: &str, outcome: &str) -> u64 {
+    let series = format!("nts_pool_ke_exchanges_total{{outcome=\"{outcome}\"");
+    testkit::page::total(page, &series)
 }
 
 #[tokio::test(flavor = "multi_thread")]
 async fn slowloris_10k() {
-    const SLOW: usize = 200;
+    const SLOW: u8 = 200;
     let many = Many::new().await;
     let slots = many.count / 2;
     let pool = many.pool(&format!(
@@ -255,11 +253,11 @@ request-timeout-ms = {0}",
     ));
     try_a_few_networks(&many, &pool).await;
     let (silent, gone_before) = take_all_slots(&many, &pool, slots).await;
-    be_slow(&many, &pool, SLOW).await;
+    be_slow(&many, &pool, SLOW.into()).await;
 
     let page = pool.page().await;
-    assert_eq!(outcomes(&page, "ok"), 3 * HONEST);
-    assert_eq!(outcomes(&page, "timeout"), 2 * SLOW);
+    assert_eq!(outcomes(&page, "ok"), 3 * u64::from(HONEST));
+    assert_eq!(outcomes(&page, "timeout"), 2 * u64::from(SLOW));
     // Only silent ones had to go for all these, the oldest first.
     let gone = usize::try_from(pool.metric(MADE_ROOM).await).expect("few");
     assert!(gone > gone_before, "{gone}");

@@ -271,3 +271,34 @@ fn is_local(error: &io::Error) -> bool {
 
 const EMFILE: i32 = 24;
 const ENFILE: i32 = 23;
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn of_a_check_only_the_class_tells_the_stage() {
+        let refused = UpstreamError::Connect(io::ErrorKind::ConnectionRefused.into());
+        let late = UpstreamError::silence(true);
+        for (error, now, later) in [
+            (refused, Stage::Connect, Stage::Connect),
+            (UpstreamError::PrivateAddress, Stage::Connect, Stage::Tls),
+            (
+                UpstreamError::Truncated,
+                Stage::Capabilities,
+                Stage::Connect,
+            ),
+            (
+                UpstreamError::TooManyNames,
+                Stage::Capabilities,
+                Stage::Capabilities,
+            ),
+            // Nobody knows any more that it was too late.
+            (late, Stage::Time, Stage::Connect),
+            (UpstreamError::Full, Stage::Slot, Stage::Connect),
+        ] {
+            let remembered = UpstreamError::CheckFailed(error.class());
+            assert_eq!((error.stage(), remembered.stage()), (now, later), "{error}");
+        }
+    }
+}

@@ -69,9 +69,10 @@ fn every_failure_has_its_tests() {
 }
 
 /// The tests that the pool's design wants for the faults of the node itself (rows 18 to 35).
-const OF_THE_NODE: [&str; 17] = [
+const OF_THE_NODE: [&str; 18] = [
     "geo_corrupt_reload",
     "reload_broken_keeps_old",
+    "snapshot_rollback",
     "cert_expiry_ready",
     "cert_half_renewed",
     "emfile_survives",
