@@ -151,7 +151,7 @@ fn read_keys(section: &Section<'_>) -> Option<Vec<PublicKey>> {
     (!keys.is_empty()).then_some(keys)
 }
 
-/// The section, but for what it holds no name of.
+/// The section as it could be written, without the query of the URL.
 impl fmt::Display for SnapshotConfig {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         use super::effective::{path, quoted};

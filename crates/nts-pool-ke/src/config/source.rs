@@ -407,10 +407,16 @@ fn read_token_generation(section: &Section<'_>, context: Context<'_>) -> Option<
         return None;
     }
     if matches!(context.tokens, Tokens::None) {
+        let other_cure = match context.is_signed {
+            true => "",
+            false => ", or give the source an `auth-token-path`",
+        };
         section.error(
             GENERATION,
-            "there is no secret to derive the token from; see to `token-secret-path` in \
-             `[nts-pool-ke-server]`, or give the source an `auth-token-path`",
+            format!(
+                "there is no secret to derive the token from; see to `token-secret-path` in \
+                 `[nts-pool-ke-server]`{other_cure}"
+            ),
         );
         return None;
     }

@@ -140,7 +140,9 @@ fn sign_list(arguments: &Sign, problems: &Problems) -> Option<String> {
             fail(&arguments.output, error, problems);
         })
         .ok()?;
-    let said = describe(&list, &arguments.sources, problems)?;
+    // Warnings were said when the file was checked.
+    let described = describe(&list, &sources);
+    let (said, _) = described.map_err(|faults| push(faults, problems)).ok()?;
     if let Err(error) = replace(&arguments.output, list.octets(), PUBLIC) {
         fail(
             &arguments.output,
@@ -190,27 +192,32 @@ fn verify(arguments: &Verify, problems: &Problems) -> Option<String> {
     };
     let list = Document::open(octets, &trust)
         .map_err(|rejection| fail(&file, format!("no pool takes it: {rejection}"), problems));
-    describe(&Arc::new(list.ok()?), &file, problems)
+    let described = describe(&Arc::new(list.ok()?), &file);
+    let (said, warnings) = described.map_err(|faults| push(faults, problems)).ok()?;
+    push(warnings, problems);
+    Some(said)
 }
 
-/// What is in it, if it is good in all ways.
-fn describe(list: &Arc<Document>, name: &Path, problems: &Problems) -> Option<String> {
-    let (catalogue, faults) = match Catalogue::of_document(list, name, Tokens::Elsewhere) {
-        Ok((catalogue, warnings)) => (Some(catalogue), warnings),
-        Err(faults) => (None, faults),
-    };
-    for fault in faults {
-        problems.push(fault);
-    }
-    let sources = catalogue?.sources.sources.len();
+/// What is in it, with warnings; all problems if pools would not use it.
+fn describe(list: &Arc<Document>, name: &Path) -> Result<(String, Vec<Problem>), Vec<Problem>> {
+    let (catalogue, warnings) = Catalogue::of_document(list, name, Tokens::Elsewhere)?;
+    let sources = catalogue.sources.sources.len();
     let header = list.header();
-    Some(format!(
+    let said = format!(
         "{sources} sources for the pool {}, serial {}, made on {} ({} ago)\n",
         header.pool,
         header.serial,
         tls::date(header.issued),
         age::shown(header.age(SystemTime::now()))
-    ))
+    );
+    Ok((said, warnings))
+}
+
+/// All of them are problems.
+fn push(faults: Vec<Problem>, problems: &Problems) {
+    for fault in faults {
+        problems.push(fault);
+    }
 }
 
 fn named(path: &Path, argument: &str) -> Located<PathBuf> {

@@ -130,11 +130,10 @@ fn a_list_that_is_no_good_does_not_keep_a_pool_from_starting() {
     );
     let text = text.replace("token-secret-path = \"DIR/secret\"\n", "");
     let warnings = files.warnings(&text);
-    assert!(
-        warnings.starts_with(
-            "warning: DIR/list:1: sources[1].token-generation: there is no secret to derive"
-        ),
-        "{warnings}"
+    assert_eq!(
+        warnings,
+        "warning: DIR/list:1: sources[1].token-generation: there is no secret to derive the token \
+         from; see to `token-secret-path` in `[nts-pool-ke-server]`"
     );
     let text = with_list(&files, json!({ "sources": [] }));
     let missing = files.warnings(&text.replace("DIR/list", "DIR/none"));

@@ -130,6 +130,22 @@ fn the_time_is_a_serial_that_grows() {
 }
 
 #[test]
+fn a_warning_is_said_once() {
+    let folder = Folder::new();
+    let public = folder.good("keygen --private-key-path /key");
+    let public = public.split('"').nth(1).unwrap();
+    let drained = "key-exchange-servers = [{ domain = \"a.test\", weight = 0 }]";
+    fs::write(folder.path("sources.toml"), drained).unwrap();
+    let verify = format!("verify /list --public-key {public}");
+    for line in [SIGN, &verify] {
+        let (code, _, problems) = folder.run(line);
+        assert_eq!(code, ExitCode::Success, "{problems}");
+        assert!(problems.starts_with("warning: "), "{problems}");
+        assert_eq!(problems.matches("can be picked").count(), 1, "{problems}");
+    }
+}
+
+#[test]
 fn a_null_is_nothing() {
     let folder = Folder::new();
     folder.good("keygen --private-key-path /key");
