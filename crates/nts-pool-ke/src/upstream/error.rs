@@ -24,7 +24,10 @@ pub(crate) enum UpstreamError {
     #[error("its name could not be resolved: {0}")]
     Resolve(io::Error),
     /// The domain has none but private addresses, and those are not connected to.
-    #[error("its name leads to private addresses only, which are denied")]
+    #[error(
+        "its name leads to private addresses only, which are denied; `allow-private = true` permits \
+         them for this source, `deny-private-addresses = false` in `[upstream]` for all"
+    )]
     PrivateAddress,
     /// It has to be asked over the family of the user's address, and has no address of that.
     #[error("it has no {} address", .0.label())]

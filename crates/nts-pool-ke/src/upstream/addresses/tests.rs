@@ -130,7 +130,7 @@ async fn a_name_that_moves_to_private_addresses_is_refused_at_once() {
     resolver.find(&["127.0.0.1", "169.254.169.254"]);
     advance(REFRESH).await;
     now(&addresses).await.unwrap();
-    let refused = Err("its name leads to private addresses only, which are denied".to_owned());
+    let refused = Err(UpstreamError::PrivateAddress.to_string());
     assert_eq!(now(&addresses).await, refused);
     resolver.fail();
     advance(RETRY).await;
