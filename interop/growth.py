@@ -1,5 +1,6 @@
 """How the cost of a key exchange grows: with CPUs, sources, users at a time, denials, pace."""
 
+import resource
 import time
 
 from load import HEAD, Case, in_turns
@@ -113,9 +114,11 @@ def wait_for_first_contact(lab, server, count):
 def sources(stage, bounds, groups=((2, 100, 1000), (2, 3000, 10_000))):
     """CPU time and memory of pools before more and more sources: many ports of few processes. A pool
     of thousands has checks to make even if nobody asks, so it is in a group of its own."""
+    files, _ = resource.getrlimit(resource.RLIMIT_NOFILE)
     print("The pool before more and more sources, 16 at a time; first contact is over, and idle is what "
           "the pool\nthen uses of a CPU for its checks; with thousands, new and sources are those of all "
-          "pools that run")
+          f"pools that run.\n{files} files may be open, of which a pool keeps a fifth for connections "
+          "to sources that wait")
     each, makers, listed = 2500, [], []
     most = max(max(group) for group in groups)
     for number in range(-(-most // each)):

@@ -36,7 +36,7 @@ def isolate(script):
         os.environ["INTEROP_PRIVATE_NETWORK"] = "yes" if command else "no"
         os.execvp((command + [sys.executable])[0],
                   command + [sys.executable, script, *sys.argv[1:]])
-    if os.environ["INTEROP_PRIVATE_NETWORK"] == "yes":
+    if is_private():
         _bring_up_loopback()
     if may_set_the_clock(os.getpid()):
         # What is taken out of the bounding set is gone with the next exec, for root too.
@@ -44,6 +44,11 @@ def isolate(script):
         if libc.prctl(PR_CAPBSET_DROP, CAP_SYS_TIME, 0, 0, 0) != 0:
             raise Failure("cannot give up CAP_SYS_TIME: " + os.strerror(ctypes.get_errno()))
         os.execv(sys.executable, [sys.executable, script, *sys.argv[1:]])
+
+
+def is_private():
+    """Whether `isolate` has made a network of our own."""
+    return os.environ["INTEROP_PRIVATE_NETWORK"] == "yes"
 
 
 def _private_network_command():
