@@ -8,6 +8,8 @@ from servers import Server, many_sources, pool, stand_in
 
 # A server or a load that has so much of its CPUs has them all.
 SATURATED = 0.9
+# A pool checks each source once a minute, give or take a fifth.
+CHECKS_SECONDS = 72
 # Nobody may wait for a delayed acknowledgement, which takes 40 ms.
 STEP_MS = 35
 
@@ -86,11 +88,12 @@ def cpu_time(server):
     return sum(time.clock_gettime(~int(pid) << 3 | 2) for pid in server.pids().split(","))
 
 
-def share_of_cpu(server, seconds):
-    """What share of a CPU a server uses while this waits."""
-    before, started = cpu_time(server), time.monotonic()
+def shares_of_cpu(servers, seconds):
+    """What share of a CPU each of the servers uses while this waits."""
+    before, started = [cpu_time(server) for server in servers], time.monotonic()
     time.sleep(seconds)
-    return (cpu_time(server) - before) / (time.monotonic() - started)
+    took = time.monotonic() - started
+    return {server: (cpu_time(server) - used) / took for server, used in zip(servers, before)}
 
 
 def connections_begun():
@@ -127,13 +130,13 @@ def sources(stage, bounds, groups=((2, 100, 1000), (2, 3000, 10_000))):
         makers.append(maker)
         listed += [(address, port) for port in ports]
     for letter, group in zip("ab", groups):
-        cases, idle = {}, {}
+        cases = {}
         for count in group:
             server = stage.pool(f"pool-of-{count}{letter}", listed[:count])
             wait_for_first_contact(stage.lab, server, count)
-            idle[server] = share_of_cpu(server, 8)
             cases[count] = Case(server, "16 at a time", "--concurrency", "16", "--warm-up", "2",
                                 sources=makers)
+        idle = shares_of_cpu([case.server for case in cases.values()], CHECKS_SECONDS)
         in_turns(stage.bench, cases.values(), stage.rounds)
         _grown(stage, cases.values(), cases[group[0]],
                lambda case: f"  idle {100 * idle[case.server]:.1f} %")
@@ -173,7 +176,8 @@ def _grown(stage, cases, first, more=lambda case: ""):
 
 def paces(stage, pools, bounds):
     """Latency from one user a second to as many as can be: there must be no steps of 40 ms. `pools`
-    are pairs of a pool and its sources."""
+    are pairs of a pool and its sources. Of a few dozen exchanges one may have met with something
+    else that the machine did, so that one in ten counts there, else one in a hundred."""
     print("From one user a second to as many as can be: latency in ms")
     loads = [("1 a second", 10, "--rate", "1"), ("10 a second", 5, "--rate", "10"),
              ("100 a second", None, "--rate", "100"), ("1000 a second", None, "--rate", "1000"),
@@ -183,8 +187,8 @@ def paces(stage, pools, bounds):
         for what, seconds, *load in loads:
             case = Case(server, what, *load, sources=behind, seconds=seconds)
             in_turns(stage.bench, [case], 1 if seconds else stage.rounds)
-            p50, p99 = case.median("latency", "p50"), case.median("latency", "p99")
-            worst = max(worst, p99)
-            print(f"{server.name:20} {what:18} p50 {p50:7.2f}  p99 {p99:7.2f}  "
-                  f"max {case.median('latency', 'max'):7.2f}", flush=True)
-        bounds.at_most(f"{server.name}, p99 at any pace", worst, STEP_MS, " ms")
+            p50, p90, p99, most = (case.median("latency", key) for key in ("p50", "p90", "p99", "max"))
+            worst = max(worst, p90 if seconds else p99)
+            print(f"{server.name:20} {what:18} p50 {p50:6.2f}  p90 {p90:6.2f}  p99 {p99:6.2f}  "
+                  f"max {most:6.2f}", flush=True)
+        bounds.at_most(f"{server.name}, latency at any pace", worst, STEP_MS, " ms")
