@@ -179,7 +179,7 @@ def paces(stage, pools, bounds):
     are pairs of a pool and its sources. Of a few dozen exchanges one may have met with something
     else that the machine did, so that one in ten counts there, else one in a hundred."""
     print("From one user a second to as many as can be: latency in ms")
-    loads = [("1 a second", 10, "--rate", "1"), ("10 a second", 5, "--rate", "10"),
+    loads = [("1 a second", 12, "--rate", "1"), ("10 a second", 5, "--rate", "10"),
              ("100 a second", None, "--rate", "100"), ("1000 a second", None, "--rate", "1000"),
              ("saturated", None, "--concurrency", "16")]
     for server, behind in pools:

@@ -133,3 +133,60 @@ impl StandIn {
         }
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use nts_proto::ke::keys::SessionKeys;
+    use nts_proto::ke::message::RESPONSE_LIMIT;
+    use nts_proto::ke::number_set::NumberSet;
+    use nts_proto::ke::request::{FixedKeyRequest, InfoRequest, KeyExchangeRequest};
+    use rcgen::{CertifiedKey, generate_simple_self_signed};
+
+    use super::*;
+
+    fn stand_in() -> StandIn {
+        let CertifiedKey { cert, signing_key } =
+            generate_simple_self_signed(["source.example".into()]).unwrap();
+        let key = PrivateKeyDer::try_from(signing_key.serialize_der()).unwrap();
+        StandIn::new(Identity::new(vec![cert.der().clone()], key).unwrap()).unwrap()
+    }
+
+    fn asked(request: &EncodedMessage) -> Message {
+        let request = Message::decode(request.as_ref(), REQUEST_LIMIT).unwrap();
+        Message::decode(stand_in().answer(&request).as_ref(), RESPONSE_LIMIT).unwrap()
+    }
+
+    #[test]
+    fn pools_get_what_a_source_would_give_them() {
+        let info = InfoRequest {
+            number_set: NumberSet::Ietf,
+            token: None,
+            protocols: true,
+            algorithms: true,
+            server_names: false,
+            keep_alive: true,
+        };
+        let response = InfoResponse::parse(&asked(&info.encode()), &info).unwrap();
+        assert_eq!(response.algorithms, Some(vec![(ALGORITHM, 32)]));
+        let keys = SessionKeys::new(&[1; 32], &[2; 32]).unwrap();
+        for set in [NumberSet::Ietf, NumberSet::Draft] {
+            let request =
+                FixedKeyRequest::new(set, None, ProtocolId::Ntpv4, ALGORITHM, &keys, true);
+            let response = FixedKeyResponse::parse(&asked(&request.encode()), &request).unwrap();
+            assert!(response.keep_alive);
+            let lengths: Vec<_> = response.exchange.cookies.iter().map(Cookie::len).collect();
+            assert_eq!(lengths, [104; 8]);
+        }
+    }
+
+    #[test]
+    fn users_get_no_cookies() {
+        let request = KeyExchangeRequest {
+            protocols: vec![ProtocolId::Ntpv4],
+            algorithms: vec![ALGORITHM],
+            denied: Vec::new(),
+            compliant_exporter: false,
+        };
+        assert!(KeyExchangeResponse::parse(&asked(&request.encode()), &request).is_err());
+    }
+}
