@@ -203,14 +203,15 @@ impl<'a, E: ExportKeys> Exchange<PreKey<'a, E>> {
         let family = source.family_for(self.state.family);
         let budget = self.budget;
         async move {
-            let began = Instant::now();
-            let round_trip = source.round_trip();
-            let until = attempt.until(&budget, began, round_trip);
-            let slot = timeout_at(until, source.slots.take()).await;
+            // The source's own round trips do not tell how long others need it.
+            let patience = attempt.until(&budget, Instant::now(), None);
+            let slot = timeout_at(patience, source.slots.take()).await;
             let slot = slot.ok().flatten();
             let slot = slot.ok_or(NotReady::Failed(UpstreamError::Full))?;
             // Waiting for others is nothing that the source could be blamed for.
             let began = Instant::now();
+            let round_trip = source.round_trip();
+            let until = attempt.until(&budget, began, round_trip);
             let ready = async {
                 let known = source.board.learn().await.map_err(NotReady::Failed)?;
                 let negotiated = negotiate(request, &known.capabilities);

@@ -362,6 +362,27 @@ async fn users_wait_for_a_slot_when_there_is_no_other_source() {
     assert!(sources[0].seen.lock().unwrap().connections <= 2);
 }
 
+/// When a country's power comes back, users come faster than sources answer.
+#[tokio::test]
+async fn users_wait_longer_for_a_slot_than_for_a_source() {
+    let (_sources, pool) = small_pool(&[1, 1], Answer::Cookies).await;
+    assert!(exchange(&pool, &ordinary_request()).await.0.is_ok());
+    let mut slots = Vec::new();
+    for source in 0..2 {
+        slots.push(pool.source(source).slots.take().await);
+        assert!(pool.source(source).round_trip().unwrap() < SECOND / 50);
+    }
+    // Four round trips, or a tenth of a second, are what a source gets to be ready.
+    let free = async {
+        tokio::time::sleep(SECOND / 2).await;
+        drop(slots);
+    };
+    let request = ordinary_request();
+    let ((result, report), ()) = tokio::join!(exchange(&pool, &request), free);
+    assert!(result.is_ok());
+    assert_eq!(report.failovers(), []);
+}
+
 #[tokio::test]
 async fn nobody_is_to_blame_when_all_slots_are_taken_for_too_long() {
     let (sources, pool) = small_pool(&[1], Answer::Cookies).await;
