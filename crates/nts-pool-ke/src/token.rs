@@ -6,11 +6,11 @@ use std::io::Write;
 use std::path::PathBuf;
 
 use clap::Args;
-use nts_service::config::{Located, Place, Problems};
+use nts_service::config::{Located, Place, Problem, Problems};
 use nts_service::diagnosis::show;
 use nts_service::exit::ExitCode;
 
-use crate::config::TokenSecret;
+use crate::config::{DEFAULT_PORT, SourceConfig, TokenSecret};
 
 /// Which token is wanted.
 #[derive(Debug, Args)]
@@ -18,6 +18,9 @@ pub struct Arguments {
     /// The source's id in the list of sources, which is its domain and port if nothing else is said
     #[arg(value_name = "ID")]
     id: String,
+    /// The source's domain in that list
+    #[arg(value_name = "DOMAIN")]
+    domain: String,
     /// The file that the pool's configuration names as `token-secret-path`
     #[arg(long, value_name = "FILE")]
     secret_path: PathBuf,
@@ -31,11 +34,13 @@ pub fn token(arguments: &Arguments, out: &mut dyn Write, problems: &mut dyn Writ
     let list = Problems::new();
     let file = Located::new(arguments.secret_path.clone(), Place::file("--secret-path"));
     let secret = TokenSecret::load(file, &list);
+    let source = SourceConfig::new(&arguments.domain, DEFAULT_PORT)
+        .map_err(|message| list.push(Problem::error(Place::file("DOMAIN"), message)));
     show(&list, problems);
-    let Some(secret) = secret else {
+    let (Some(secret), Ok(source)) = (secret, source) else {
         return ExitCode::Usage;
     };
-    let text = secret.text(&arguments.id, arguments.generation);
+    let text = secret.text(&arguments.id, source.domain(), arguments.generation);
     match writeln!(out, "{}", *text) {
         Ok(()) => ExitCode::Success,
         Err(_) => ExitCode::Failure,
@@ -46,12 +51,13 @@ pub fn token(arguments: &Arguments, out: &mut dyn Write, problems: &mut dyn Writ
 mod tests {
     use super::*;
 
-    fn run(secret: &str) -> (ExitCode, String, String) {
+    fn run(domain: &str, secret: &str) -> (ExitCode, String, String) {
         let folder = tempfile::tempdir().unwrap();
         let path = folder.path().join("secret");
         std::fs::write(&path, secret).unwrap();
         let arguments = Arguments {
             id: "a.test:4460".into(),
+            domain: domain.into(),
             secret_path: path,
             generation: 1,
         };
@@ -63,19 +69,22 @@ mod tests {
 
     #[test]
     fn the_token_is_printed_or_what_is_wrong() {
-        let (code, out, _) = run("0123456789abcdef0123456789abcdef");
+        let (code, out, _) = run("A.test", "0123456789abcdef0123456789abcdef");
         assert_eq!(
             (code, out.as_str()),
             (
                 ExitCode::Success,
-                "sbHfEpWrvij69uxTsmawB3cpLxlf4PXgRHTOlTKpqEM\n"
+                "GWqEfiW7lKcc3NUKf7zaBoUwMO7-blzYCGpX4jzahOQ\n"
             )
         );
-        let (code, out, problems) = run("too short");
+        let (code, out, problems) = run("a.test", "too short");
         assert_eq!((code, out.as_str()), (ExitCode::Usage, ""));
         assert!(
             problems.contains("has 9 octets, which could be guessed"),
             "{problems}"
         );
+        let (code, out, problems) = run("a.test:4460", "0123456789abcdef0123456789abcdef");
+        assert_eq!((code, out.as_str()), (ExitCode::Usage, ""));
+        assert!(problems.contains("DOMAIN: "), "{problems}");
     }
 }

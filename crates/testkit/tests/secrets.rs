@@ -96,7 +96,7 @@ async fn good_exchanges(lab: &Lab, secrets: &mut Secrets) {
 /// the registry. The list is made by the program, and then forged.
 async fn listed_sources(lab: &Lab, secrets: &mut Secrets) {
     let source = {
-        let token = token_secret().text("source", 0);
+        let token = token_secret().text("source", &"127.0.0.7".parse().expect("a name"), 0);
         secrets.push(("a derived token", token.as_bytes().to_vec()));
         lab.source_with(loopback(7), by_token(&token), |_| {})
     };

@@ -39,8 +39,10 @@ impl World {
         let lab = Lab::new();
         let secret = token_secret();
         let source = |last: u8| {
-            let token = secret.text(&id(usize::from(last)), 0);
-            lab.source_with(loopback(2 + last), by_token(&token), |_| {})
+            let ip = loopback(2 + last);
+            let domain = ip.to_string().parse().expect("a name");
+            let token = secret.text(&id(usize::from(last)), &domain, 0);
+            lab.source_with(ip, by_token(&token), |_| {})
         };
         let sources = (0..sources).map(source).collect();
         let mut world = Self {
@@ -395,9 +397,10 @@ async fn a_registry_and_its_key_can_be_changed_while_users_are_served() {
     let tokens = token_secret();
     let files = PoolFiles::new(&world.lab, &[], "");
     let list = world.sources.iter().enumerate().map(|(number, source)| {
+        let domain = source.ke.ip().to_string().parse().expect("a name");
         json!({
             "id": id(number), "domain": source.ke.ip(), "port": source.ke.port(),
-            "auth-token": *tokens.text(&id(number), 0),
+            "auth-token": *tokens.text(&id(number), &domain, 0),
         })
     });
     let list: Value = list.collect();

@@ -1,8 +1,13 @@
 //! Tokens that follow from a secret of the pool, so that a list of sources holds none (pool design
 //! §6.4).
 //!
-//! `token = base64url(HKDF-SHA256(secret, salt, id ‖ 0x00 ‖ generation))`: 32 octets, the generation
-//! as four octets, most significant first. An id has no octet 0, so no two sources get the same.
+//! `token = base64url(HKDF-SHA256(secret, salt, id ‖ 0x00 ‖ domain ‖ 0x00 ‖ generation))`: 32 octets, the
+//! domain in lower case and without a final dot, the generation as four octets, most significant first.
+//! Neither id nor domain has an octet 0, so no two sources get the same.
+//!
+//! The domain is in it because lists are written by others: who lists another source's id for his own
+//! server must not be sent that source's token. With the domain it goes to nobody but who has the
+//! certificate of that name.
 
 use std::fmt;
 use std::path::PathBuf;
@@ -10,6 +15,7 @@ use std::sync::Arc;
 
 use data_encoding::BASE64URL_NOPAD;
 use hkdf::Hkdf;
+use nts_proto::ke::name::NtpServerName;
 use nts_proto::ke::token::AuthenticationToken;
 use nts_service::config::{Located, Problem, Problems, Section, read_secret_file};
 use sha2::Sha256;
@@ -49,16 +55,18 @@ impl TokenSecret {
         })
     }
 
-    /// The token of the source `id`; another one for each `generation`.
-    pub fn token(&self, id: &str, generation: u32) -> AuthenticationToken {
-        let text = self.text(id, generation);
+    /// The token of the source `id` at `domain`; another one for each `generation`.
+    pub fn token(&self, id: &str, domain: &NtpServerName, generation: u32) -> AuthenticationToken {
+        let text = self.text(id, domain, generation);
         AuthenticationToken::new(text.as_bytes()).expect("base64url is what tokens are made of")
     }
 
     /// The same as a text, for the source's operator.
-    pub fn text(&self, id: &str, generation: u32) -> Zeroizing<String> {
+    pub fn text(&self, id: &str, domain: &NtpServerName, generation: u32) -> Zeroizing<String> {
         let mut octets = Zeroizing::new([0; 32]);
-        let info: [&[u8]; 3] = [id.as_bytes(), &[0], &generation.to_be_bytes()];
+        let domain = domain.canonical();
+        let generation = generation.to_be_bytes();
+        let info: [&[u8]; 5] = [id.as_bytes(), &[0], domain.as_bytes(), &[0], &generation];
         let (mut pseudorandom, hkdf) = Hkdf::<Sha256>::extract(Some(SALT), &self.octets);
         pseudorandom.as_mut_slice().zeroize();
         hkdf.expand_multi_info(&info, &mut *octets)
@@ -106,25 +114,37 @@ mod tests {
     #[test]
     fn tokens_are_what_another_implementation_makes_of_them() {
         let secret = secret("0123456789abcdef0123456789abcdef\n").unwrap();
-        for (id, generation, expected) in [
+        for (id, domain, generation, expected) in [
             (
                 "a.test:4460",
+                "a.test",
                 0,
-                "dwAteurzDGpO1KCc8nHE_FlNmjRHHZ1oZqhXd6ZSAFU",
+                "Fqw58gSFgx8GM6WZ5F0ry7ZVRTzrwtMy53x1ItfkiNA",
             ),
             (
                 "a.test:4460",
+                "A.Test.",
                 1,
-                "sbHfEpWrvij69uxTsmawB3cpLxlf4PXgRHTOlTKpqEM",
+                "GWqEfiW7lKcc3NUKf7zaBoUwMO7-blzYCGpX4jzahOQ",
             ),
             (
                 "5a3f-02",
+                "192.0.2.7",
                 258,
-                "BlRuu-AWHpv-u5ef3XTGO7RBfH0gD9PI5iaBKAPZVgs",
+                "7nhsCUEiK-GL-HZuibXGfd5I0gX7RxZQEmefuQlf2Oc",
+            ),
+            // Another server under a known id.
+            (
+                "a.test:4460",
+                "b.test",
+                0,
+                "67lECKSeDOS0OCsl7Gu5TC8tKjooSHGBmnarvxnHo9Q",
             ),
         ] {
-            assert_eq!(*secret.text(id, generation), expected);
-            assert!(secret.token(id, generation).matches(&token(expected)));
+            let domain = domain.parse().unwrap();
+            assert_eq!(*secret.text(id, &domain, generation), expected);
+            let derived = secret.token(id, &domain, generation);
+            assert!(derived.matches(&token(expected)));
         }
     }
 

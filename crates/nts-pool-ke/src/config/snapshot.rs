@@ -75,7 +75,10 @@ impl SnapshotConfig {
 pub(super) fn read(section: &Section<'_>) -> Option<SnapshotConfig> {
     let url = section.required::<String>("url").and_then(|text| {
         let url = Url::from_str(&text);
-        url.map_err(|message| section.error("url", message)).ok()
+        // Without the URL, in which there may be a password or a key.
+        let place = section.place("url");
+        url.map_err(|message| section.problems().error(&place, message))
+            .ok()
     });
     let keys = read_keys(section);
     let pool = section.checked("pool", |name: String| match is_pool(&name) {

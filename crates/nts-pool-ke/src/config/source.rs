@@ -247,7 +247,7 @@ pub(super) fn read(section: &Section<'_>, context: Context<'_>) -> Option<Source
         ..SourceConfig::at(domain?, port?.get())
     };
     if let (Tokens::From(secret), Some(generation)) = (context.tokens, token_generation) {
-        source.auth_token = Some(secret.token(&source.id(), generation));
+        source.auth_token = Some(secret.token(&source.id(), source.domain(), generation));
     }
     Some(source)
 }

@@ -610,11 +610,10 @@ fn tokens_can_follow_from_a_secret_of_the_pool() {
         .iter()
         .map(|it| &it.auth_token)
         .collect();
-    for (token, id) in tokens.iter().zip(["a.test:4460", "b.test:4460"]) {
-        assert!(
-            token.as_ref().unwrap().matches(&secret.token(id, 1)),
-            "{id}"
-        );
+    for (token, domain) in tokens.iter().zip(["a.test", "b.test"]) {
+        let (id, domain) = (format!("{domain}:4460"), domain.parse().unwrap());
+        let derived = secret.token(&id, &domain, 1);
+        assert!(token.as_ref().unwrap().matches(&derived), "{id}");
     }
     assert!(tokens[2].is_none());
     let shown = config.to_string();

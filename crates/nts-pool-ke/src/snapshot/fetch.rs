@@ -15,6 +15,7 @@ use http_body_util::{BodyExt as _, Empty, LengthLimitError, Limited};
 use hyper::body::{Bytes, Incoming};
 use hyper::client::conn::http1;
 use hyper::header::{AUTHORIZATION, ETAG, HOST, HeaderValue, IF_NONE_MATCH, USER_AGENT};
+use hyper::http::uri::PathAndQuery;
 use hyper::{Request, Response, StatusCode, Uri};
 use hyper_util::rt::TokioIo;
 use nts_service::config::{Address, Located, Problem, Problems, read_secret_file};
@@ -40,8 +41,10 @@ const LONGEST_HEAD: usize = 64 << 10;
 pub struct Url {
     address: Address,
     is_https: bool,
-    /// What is asked for.
-    target: String,
+    /// What is asked for: path and query.
+    target: PathAndQuery,
+    /// The address, as HTTP has it.
+    host: HeaderValue,
 }
 
 impl Url {
@@ -59,8 +62,7 @@ impl Url {
 impl fmt::Display for Url {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let scheme = if self.is_https { "https" } else { "http" };
-        let path = self.target.split('?').next().unwrap_or_default();
-        write!(f, "{scheme}://{}{path}", self.address)
+        write!(f, "{scheme}://{}{}", self.address, self.target.path())
     }
 }
 
@@ -87,11 +89,16 @@ impl FromStr for Url {
                     .to_owned(),
             );
         }
-        let target = uri.path_and_query();
+        let target = uri.path_and_query().map_or("/", PathAndQuery::as_str);
+        // A query may follow the host at once; a request begins with a path (RFC 9112 §3.2.1).
+        let slash = if target.starts_with('/') { "" } else { "/" };
+        let target = format!("{slash}{target}").parse();
+        let host = HeaderValue::from_str(&address.to_string());
         Ok(Self {
+            target: target.map_err(|_| format!("no URL; {RIGHT}"))?,
+            host: host.map_err(|_| format!("no URL; {RIGHT}"))?,
             address,
             is_https,
-            target: target.map_or("/", |it| it.as_str()).to_owned(),
         })
     }
 }
@@ -242,14 +249,12 @@ impl Registry {
     }
 
     fn request(&self, tag: Option<&HeaderValue>, token: Option<&Token>) -> Request<Empty<Bytes>> {
-        let agent = concat!(env!("CARGO_PKG_NAME"), "/", env!("CARGO_PKG_VERSION"));
-        let request = Request::get(&self.url.target)
-            .header(HOST, self.url.address.to_string())
-            .header(USER_AGENT, agent);
-        let mut request = request
-            .body(Empty::new())
-            .expect("a URL is a target, and an address a host");
+        const AGENT: &str = concat!(env!("CARGO_PKG_NAME"), "/", env!("CARGO_PKG_VERSION"));
+        let mut request = Request::new(Empty::new());
+        *request.uri_mut() = self.url.target.clone().into();
         let headers = request.headers_mut();
+        headers.insert(HOST, self.url.host.clone());
+        headers.insert(USER_AGENT, HeaderValue::from_static(AGENT));
         if let Some(tag) = tag {
             headers.insert(IF_NONE_MATCH, tag.clone());
         }

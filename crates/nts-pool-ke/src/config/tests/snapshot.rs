@@ -73,7 +73,7 @@ fn the_list_on_the_disk_is_loaded_with_all_that_it_says() {
     assert!(config.sources.allow_mass_removal);
     let secret = config.token_secret.as_ref().unwrap();
     let token = config.sources.sources[0].auth_token.as_ref().unwrap();
-    assert!(token.matches(&secret.token("a.test:4460", 3)));
+    assert!(token.matches(&secret.token("a.test:4460", &"a.test".parse().unwrap(), 3)));
     assert_eq!(config.selection.local_min_sources, 4);
     assert_eq!(config.groups.all().len(), 1);
     // Strangers list their sources there.
@@ -227,6 +227,40 @@ fn every_key_is_checked() {
     let both = good.replace(&format!("\"{key}\""), &format!("[\"{key}\", \"{two}\"]"));
     let config = files.parse(&config(&both)).unwrap().value;
     assert_eq!(config.snapshot.unwrap().trust.keys, [key, two]);
+}
+
+#[test]
+fn no_list_gets_a_token_to_another_server_than_its_own() {
+    let files = Files::new();
+    let entries = json!({ "sources": [
+        { "id": "a.test:4460", "domain": "stranger.test", "token-generation": 0 },
+    ]});
+    let config = files.parse(&with_list(&files, entries)).unwrap().value;
+    let secret = config.token_secret.as_ref().unwrap();
+    let sent = config.sources.sources[0].auth_token.as_ref().unwrap();
+    let owned = |domain: &str| secret.token("a.test:4460", &domain.parse().unwrap(), 0);
+    assert!(!sent.matches(&owned("a.test")));
+    assert!(sent.matches(&owned("stranger.test")));
+}
+
+#[test]
+fn what_is_secret_in_a_url_is_not_shown() {
+    let files = Files::new();
+    files.write("secret", SECRET, 0o600);
+    let key = SigningKey::generate().unwrap().public();
+    for url in [
+        "https://pool:hidden@registry.test/",
+        "http://registry.test/list?key=hidden",
+        "ftp://registry.test/list?key=hidden",
+        "https://registry.test:hidden/",
+        "https://registry.test/a b?key=hidden",
+        "hidden",
+    ] {
+        let text = config(&format!("url = \"{url}\"\npublic-key = \"{key}\""));
+        let problems = files.problems(&text);
+        assert!(problems.contains("snapshot.url: "), "{problems}");
+        assert!(!problems.contains("hidden"), "{problems}");
+    }
 }
 
 #[test]

@@ -86,6 +86,24 @@ async fn a_list_comes_with_its_tag_and_only_when_it_has_changed() {
     );
 }
 
+#[test]
+fn every_url_makes_a_request() {
+    for (text, target) in [
+        ("https://a.test?key=1", "/?key=1"),
+        ("https://a.test?", "/?"),
+        ("https://a.test", "/"),
+        ("https://a.test//x?y=/&z", "//x?y=/&z"),
+        ("https://[2001:db8::1]:8443/x#y", "/x"),
+    ] {
+        let registry = Registry::new(text.parse().unwrap(), None);
+        let request = registry.request(None, None);
+        assert_eq!(request.uri().to_string(), target, "{text}");
+        assert_eq!(request.method(), "GET");
+        let host = registry.url.address.to_string();
+        assert_eq!(request.headers()[HOST], host.as_str());
+    }
+}
+
 #[tokio::test]
 async fn other_answers_are_errors() {
     for (answer, expected) in [
@@ -203,6 +221,8 @@ fn urls_are_those_of_lists() {
     for (text, expected) in [
         ("https://a.test/x/y?key=1", "https://a.test/x/y"),
         ("https://a.test:8443", "https://a.test:8443/"),
+        ("https://a.test?key=1", "https://a.test/"),
+        ("https://a.test#x", "https://a.test/"),
         (
             "https://[2001:db8::1]:8443/x",
             "https://[2001:db8::1]:8443/x",
