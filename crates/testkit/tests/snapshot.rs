@@ -7,6 +7,8 @@ use std::net::SocketAddr;
 use std::sync::{Arc, LazyLock};
 use std::time::{Duration, SystemTime};
 
+use nix::sys::stat::Mode;
+use nix::unistd::mkfifo;
 use nts_pool_ke::program;
 use nts_pool_ke::snapshot::{Header, SigningKey, sign, with_signature};
 use nts_pool_ke::wall_clock::SystemClock;
@@ -245,6 +247,7 @@ async fn snapshot_rollback() {
     // The next good one is taken, and then no older one, nor another of the same number.
     world.registry.publish(good.clone());
     until_serial(&pool, 2).await;
+    until_kept(&pool, &good).await;
     let another = world.signed(2, world.entries(4));
     for old in [first, another] {
         world.registry.publish(old);
@@ -356,7 +359,7 @@ async fn the_serial_of_the_copy_counts_after_a_restart() {
     // By signal neither the registry nor the disk turns it back.
     pool.files.write("list.signed", world.list(4));
     assert!(pool.hang_up().await);
-    assert_eq!(fs::read(pool.files.path("list.signed")).unwrap(), fifth);
+    until_kept(&pool, &fifth).await;
     pool.until_fetched("rolled_back").await;
     assert_eq!((pool.value(SERIAL), pool.sources()), (5.0, 3));
     world.assert_served(&pool, "after a signal").await;
@@ -367,6 +370,7 @@ async fn most_sources_go_from_a_signed_list_only_if_it_says_so() {
     let world = World::new(5).await;
     let pool = world.pool(world.files()).await;
     until_serial(&pool, 1).await;
+    until_kept(&pool, &world.list(1)).await;
     world.registry.publish(world.signed(2, world.entries(1)));
     pool.until_fetched("mass_removal").await;
     assert_eq!((pool.value(SERIAL), pool.sources()), (1.0, 5));
@@ -387,6 +391,41 @@ async fn most_sources_go_from_a_signed_list_only_if_it_says_so() {
     until_serial(&pool, 4).await;
     assert_eq!(pool.sources(), 1);
     world.assert_served(&pool, "one is left").await;
+    // What the operator wants does not depend on whether the registry is there at that moment.
+    world.registry.publish(world.list(5));
+    until_serial(&pool, 5).await;
+    world.registry.reply(Reply::Nothing);
+    pool.until_fetched("unreachable").await;
+    assert!(pool.hang_up().await);
+    pool.until_fetched("unreachable").await;
+    world.registry.publish(world.signed(6, world.entries(1)));
+    until_serial(&pool, 6).await;
+    // He wants it once.
+    world.registry.publish(world.list(7));
+    until_serial(&pool, 7).await;
+    world.registry.publish(world.signed(8, world.entries(1)));
+    pool.until_fetched("mass_removal").await;
+    assert_eq!((pool.value(SERIAL), pool.sources()), (7.0, 5));
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_copy_that_cannot_be_kept_holds_up_nothing_and_is_tried_again() {
+    let mut world = World::new(2).await;
+    let files = world.files();
+    let copy = files.path("list.signed");
+    // Whoever opens it to read waits for somebody who writes.
+    mkfifo(&copy, Mode::S_IRWXU).expect("a pipe");
+    let pool = world.pool(files).await;
+    until_serial(&pool, 1).await;
+    world.publish(2);
+    until_serial(&pool, 2).await;
+    assert!(pool.hang_up().await);
+    world.until_served(&pool).await;
+    assert!(!copy.metadata().expect("a pipe").is_file());
+    // No new list and no signal is needed.
+    pool.until_fetched("unchanged").await;
+    fs::remove_file(&copy).expect("a pipe that can go");
+    until_kept(&pool, &world.list(2)).await;
 }
 
 #[tokio::test(flavor = "multi_thread")]

@@ -6,6 +6,7 @@
 //! | `part` | what can be loaded on its own, and from which files |
 //! | `guard` | no reload takes most sources away by mistake |
 //! | `registry` | signed lists of sources, from the registry or the disk |
+//! | `shelf` | the signed list in use on the disk |
 //! | `restart` | what a running pool cannot change |
 //! | `tally` | what is counted and logged |
 //!
@@ -17,6 +18,7 @@ mod guard;
 mod part;
 mod registry;
 mod restart;
+mod shelf;
 mod tally;
 
 use std::collections::BTreeSet;
@@ -33,6 +35,7 @@ use crate::pool::Pool;
 use crate::snapshot::follow::{Follower, Offer, Standing};
 use guard::Removal;
 use part::Part;
+use shelf::Shelf;
 use tally::Tally;
 
 /// What was no good is tried again after so many times the interval of looks: the fault may lie in a
@@ -52,6 +55,7 @@ pub struct Reloader {
     /// Asks the registry of sources, if there is one.
     follower: Option<Follower>,
     standing: Arc<Standing>,
+    shelf: Shelf,
 }
 
 /// Something that may have to be taken in.
@@ -88,6 +92,7 @@ impl Reloader {
             tally: Tally::new(pool.registry()),
             follower: registry::follow(&config, false, &standing),
             standing,
+            shelf: Shelf::new(retry_pause),
         }
     }
 
@@ -123,11 +128,12 @@ impl Reloader {
         for key in restart::needed(&former, &config) {
             tracing::warn!("`{key}` has changed, which takes effect at the next start");
         }
-        if !self.apply(config, &former, pool).await {
+        if let Err(problem) = self.apply(config, &former, pool).await {
+            self.tally.refused(Part::Sources, &[problem]);
             return None;
         }
         let config = pool.config();
-        registry::store(&config).await;
+        self.shelf.keep(&config);
         self.follower = registry::follow(&config, true, &self.standing);
         Some(config.observability)
     }
@@ -174,8 +180,12 @@ impl Reloader {
             }
         }
         self.retry_at = Instant::now() + self.retry_pause;
-        if !good.is_empty() && self.apply(config, &former, pool).await {
-            self.tally.taken_in(&good);
+        if good.is_empty() {
+            return;
+        }
+        match self.apply(config, &former, pool).await {
+            Ok(()) => self.tally.taken_in(&good),
+            Err(problem) => self.tally.refused(Part::Sources, &[problem]),
         }
     }
 
@@ -200,19 +210,22 @@ impl Reloader {
         Ok(problems.into_vec())
     }
 
-    /// Whether the pool goes by `config` now.
-    async fn apply(&mut self, config: Config, former: &Config, pool: &mut Pool) -> bool {
+    /// Has the pool go by `config`, or says why it cannot.
+    async fn apply(
+        &mut self,
+        config: Config,
+        former: &Config,
+        pool: &mut Pool,
+    ) -> Result<(), Problem> {
         let files = part::files(&config);
         let change = guard::Change::between(&former.sources, &config.sources);
         if let Err(error) = pool.reload(config) {
             let place = nts_service::config::Place::file(&self.file);
-            let problem = Problem::error(place, error.to_string());
-            self.tally.refused(Part::Sources, &[problem]);
-            return false;
+            return Err(Problem::error(place, error.to_string()));
         }
         self.watch.watch_instead(files).await;
         tracing::info!(%change, "configuration taken in");
-        true
+        Ok(())
     }
 }
 

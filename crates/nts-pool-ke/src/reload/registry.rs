@@ -16,7 +16,7 @@ use crate::age;
 use crate::config::{Catalogue, Config, SnapshotConfig};
 use crate::pool::Pool;
 use crate::snapshot::follow::{Follower, Offer, Plan, Standing, Verdict};
-use crate::snapshot::{Document, Registry, Rejection, cache};
+use crate::snapshot::{Document, Registry, Rejection};
 
 /// A list that is not taken, and why.
 struct Refusal(Verdict, Vec<Problem>);
@@ -33,7 +33,7 @@ impl Reloader {
         if let Verdict::TakenIn | Verdict::Unchanged = verdict {
             let config = pool.config();
             if verdict == Verdict::TakenIn {
-                store(&config).await;
+                self.shelf.keep(&config);
                 tell(&config);
             }
             if self.tally.healed(Part::Snapshot) && verdict == Verdict::Unchanged {
@@ -51,8 +51,11 @@ impl Reloader {
             Ok(Some((config, warnings))) => {
                 self.tally.warn(warnings);
                 match self.apply(config, &former, pool).await {
-                    true => Verdict::TakenIn,
-                    false => Verdict::Unusable,
+                    Ok(()) => Verdict::TakenIn,
+                    Err(problem) => {
+                        self.tally.refused_again(Part::Snapshot, &[problem]);
+                        Verdict::Unusable
+                    }
                 }
             }
             Err(Refusal(verdict, problems)) => {
@@ -142,29 +145,6 @@ fn in_use(snapshot: &SnapshotConfig, former: &Config) -> Option<Arc<Document>> {
     let document = former.sources.signed.as_ref()?;
     let again = Document::open(document.octets().to_vec(), &snapshot.trust);
     again.is_ok().then(|| Arc::clone(document))
-}
-
-/// Sees to it that the list in use is on the disk, for the next start.
-pub(super) async fn store(config: &Config) {
-    let (Some(snapshot), Some(document)) = (&config.snapshot, &config.sources.signed) else {
-        return;
-    };
-    let (file, document) = (snapshot.cache.to_path_buf(), Arc::clone(document));
-    let stored = tokio::task::spawn_blocking(move || {
-        let there = std::fs::read(&file);
-        match there.is_ok_and(|octets| octets == document.octets()) {
-            true => Ok(()),
-            false => cache::store(&file, &document),
-        }
-    });
-    if let Ok(Err(error)) = stored.await {
-        tracing::error!(
-            "{}: cannot keep the list of sources in `{}`: {error}; it is in use, but a restart would \
-             begin without it",
-            snapshot.cache.place(),
-            snapshot.cache.display()
-        );
-    }
 }
 
 /// Says which signed list is in use, if one is.

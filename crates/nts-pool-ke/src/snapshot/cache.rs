@@ -3,11 +3,12 @@
 //! It is what the registry published, signature and all, and is believed no more than that.
 
 use std::fs::{File, Permissions};
-use std::io::{self, Write as _};
+use std::io::{self, Read as _, Write as _};
 use std::os::unix::fs::PermissionsExt as _;
 use std::path::{Path, PathBuf};
 
 use nts_service::config::{Located, Problems, read_file};
+use nts_service::regular_file;
 use tempfile::NamedTempFile;
 
 use super::document::{Document, Trust};
@@ -66,8 +67,38 @@ pub(super) const PUBLIC: u32 = 0o644;
 ///
 /// # Errors
 /// As [`replace`].
-pub(crate) fn store(file: &Path, document: &Document) -> io::Result<()> {
+fn store(file: &Path, document: &Document) -> io::Result<()> {
     replace(file, document.octets(), PRIVATE)
+}
+
+/// The same, unless that is the copy already. A pipe or a device is left alone.
+///
+/// # Errors
+/// As [`replace`], and if it is no file that stands there.
+pub(crate) fn keep(file: &Path, document: &Document) -> io::Result<()> {
+    match holds(file, document.octets()) {
+        Ok(true) => Ok(()),
+        Err(error) if error.kind() == io::ErrorKind::InvalidInput => Err(error),
+        _ => store(file, document),
+    }
+}
+
+/// Whether the file holds these octets.
+fn holds(file: &Path, octets: &[u8]) -> io::Result<bool> {
+    let there = read(file, octets.len())?;
+    Ok(there.is_some_and(|there| there == octets))
+}
+
+/// What is in a file, unless that is more than `most` octets. Waits for nobody who should write.
+///
+/// # Errors
+/// If it cannot be read, or is no file.
+pub(super) fn read(file: &Path, most: usize) -> io::Result<Option<Vec<u8>>> {
+    let (file, _) = regular_file::open(file)?;
+    let mut octets = Vec::new();
+    // It may be of any length, and grow.
+    file.take(most as u64 + 1).read_to_end(&mut octets)?;
+    Ok((octets.len() <= most).then_some(octets))
 }
 
 /// Puts `octets` into the place of a file, in one moment, and makes sure that they have reached the
@@ -116,6 +147,7 @@ fn folder(file: &Path) -> &Path {
 #[cfg(test)]
 mod tests {
     use std::fs;
+    use std::os::unix::fs::MetadataExt as _;
     use std::time::UNIX_EPOCH;
 
     use nts_service::config::Place;
@@ -156,9 +188,13 @@ mod tests {
             "{problem}"
         );
         for serial in [1, 2] {
-            store(&path, &list(serial, &key)).unwrap();
+            keep(&path, &list(serial, &key)).unwrap();
             assert_eq!(load(), (Ok(list(serial, &key)), String::new()));
         }
+        let written = || fs::metadata(&path).unwrap().ino();
+        let before = written();
+        keep(&path, &list(2, &key)).unwrap();
+        assert_eq!(written(), before);
         assert_eq!(fs::read_dir(folder.path()).unwrap().count(), 1);
         let mut octets = fs::read(&path).unwrap();
         *octets.last_mut().unwrap() = b' ';
@@ -171,8 +207,9 @@ mod tests {
         let (refused, problem) = load();
         assert_eq!(refused, Err(DiskCopy::Refused));
         assert!(problem.contains("is a directory"), "{problem}");
-        assert!(store(&path, &list(3, &key)).is_err());
-        assert!(store(&folder.path().join("no/list"), &list(3, &key)).is_err());
+        assert!(keep(&path, &list(3, &key)).is_err());
+        assert!(keep(&folder.path().join("no/list"), &list(3, &key)).is_err());
+        assert!(keep(Path::new("/dev/null"), &list(3, &key)).is_err());
         assert_eq!(fs::read_dir(folder.path()).unwrap().count(), 1);
     }
 }

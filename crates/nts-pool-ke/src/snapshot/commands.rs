@@ -12,7 +12,8 @@ use nts_service::diagnosis::show;
 use nts_service::exit::ExitCode;
 use nts_service::tls;
 
-use super::cache::{PRIVATE, PUBLIC, create, replace};
+use super::MAX_LENGTH;
+use super::cache::{PRIVATE, PUBLIC, create, read, replace};
 use super::document::{Document, Header, Trust, is_pool, sign};
 use super::entries;
 use super::signature::{PublicKey, SigningKey};
@@ -156,7 +157,7 @@ fn sign_list(arguments: &Sign, problems: &Problems) -> Option<String> {
 
 /// Refuses a list that no pool would take after the one that is published now.
 fn refuse_older(list: &Document, output: &Path, trust: &Trust) -> Result<(), String> {
-    let published = std::fs::read(output).ok();
+    let published = read(output, MAX_LENGTH).ok().flatten();
     let published = published.and_then(|octets| Document::open(octets, trust).ok());
     let same_pool = published.filter(|it| it.header().pool == list.header().pool);
     match same_pool {

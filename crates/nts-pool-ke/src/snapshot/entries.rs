@@ -4,12 +4,17 @@ use std::path::Path;
 
 use serde_json::{Map, Value};
 
+use super::MAX_LENGTH;
+use super::cache;
+
 const IN_FILES: &str = "key-exchange-servers";
 const IN_LISTS: &str = "sources";
 
 /// What a file of sources says, TOML or JSON by the end of its name.
 pub(super) fn read(file: &Path) -> Result<Map<String, Value>, String> {
-    let text = std::fs::read_to_string(file).map_err(|error| error.to_string())?;
+    let octets = cache::read(file, MAX_LENGTH).map_err(|error| error.to_string())?;
+    let octets = octets.ok_or_else(|| "it is longer than 64 MiB".to_owned())?;
+    let text = String::from_utf8(octets).map_err(|error| error.to_string())?;
     let is_toml = file
         .extension()
         .is_some_and(|extension| extension == "toml");

@@ -5,6 +5,7 @@
 use std::collections::BTreeMap;
 use std::fmt;
 use std::path::PathBuf;
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
@@ -157,10 +158,11 @@ pub(crate) struct Follower {
 }
 
 impl Follower {
-    /// Begins to ask, at once. The first answer is what the operator wants if he has `asked`.
+    /// Begins to ask, at once. The first list that comes is what the operator wants if he has `asked`.
     pub(crate) fn start(plan: Plan, asked: bool, standing: Arc<Standing>) -> Self {
         standing.confirmed().get_or_insert_with(Instant::now);
         let (sender, offers) = mpsc::channel(1);
+        let asked = Arc::new(AtomicBool::new(asked));
         let mut task = JoinSet::new();
         task.spawn(for_ever(move || {
             let asking = Asking {
@@ -170,8 +172,9 @@ impl Follower {
                 tag: None,
                 failures: 0,
                 said: None,
+                asked: Arc::clone(&asked),
             };
-            asking.go_on(asked)
+            asking.go_on()
         }));
         Self {
             offers,
@@ -203,17 +206,20 @@ struct Asking {
     failures: u32,
     /// The last failure that was logged.
     said: Option<String>,
+    /// Whether the operator wants the next list; it outlives a defect of this task, so that he does not
+    /// want one more after it.
+    asked: Arc<AtomicBool>,
 }
 
 impl Asking {
-    async fn go_on(mut self, mut asked: bool) {
+    async fn go_on(mut self) {
         loop {
             match self.ask().await {
                 Ok(answer) => {
                     self.answered();
                     let outcome = match answer {
                         Answer::Unchanged => Some(Verdict::Unchanged),
-                        Answer::List { octets, tag } => self.offer(octets, tag, asked).await,
+                        Answer::List { octets, tag } => self.offer(octets, tag).await,
                     };
                     // Nobody is there any more.
                     let Some(verdict) = outcome else { return };
@@ -224,7 +230,6 @@ impl Asking {
                 }
                 Err(cause) => self.failed(cause),
             }
-            asked = false;
             let pause = pause(self.plan.interval, self.failures);
             // Many nodes must not come at once.
             sleep(pause.mul_f64(rand::random_range(0.5..1.5))).await;
@@ -241,16 +246,11 @@ impl Asking {
     }
 
     /// The verdict; `None` if nobody takes lists in any more.
-    async fn offer(
-        &mut self,
-        octets: Vec<u8>,
-        tag: Option<HeaderValue>,
-        asked: bool,
-    ) -> Option<Verdict> {
+    async fn offer(&mut self, octets: Vec<u8>, tag: Option<HeaderValue>) -> Option<Verdict> {
         let (verdict, told) = oneshot::channel();
         let offer = Offer {
             octets,
-            asked,
+            asked: self.asked.swap(false, Ordering::Relaxed),
             verdict,
         };
         self.offers.send(offer).await.ok()?;
