@@ -9,6 +9,11 @@ use nts_pool_ke::commands::Command;
 use nts_pool_ke::program;
 use nts_service::exit::ExitCode;
 
+/// An exchange allocates some hundred times, with connections to a thousand sources in between: the
+/// system's allocator makes it a twentieth dearer (docs/performance.md).
+#[global_allocator]
+static ALLOCATOR: mimalloc::MiMalloc = mimalloc::MiMalloc;
+
 /// The key exchange server of an NTS pool
 #[derive(Parser)]
 #[command(

@@ -128,20 +128,21 @@ impl Front {
         lease: &mut Lease,
         budget: Budget,
         report: &mut Report,
-    ) -> Result<TlsStream<QuickAckStream>, ExchangeError> {
+    ) -> Result<Box<TlsStream<QuickAckStream>>, ExchangeError> {
         let begun = Instant::now();
         lease.await_greeting();
         let tls = Arc::clone(&self.tls);
-        let handshake = tls::accept_greeted(tls, Alpn::Required, stream, || {
+        // On the heap, as the stream that comes of it: who says nothing after it keeps room for neither.
+        let handshake = Box::pin(tls::accept_greeted(tls, Alpn::Required, stream, || {
             lease.greeted();
-        });
+        }));
         let until = budget.answer_by().min(begun + self.handshake_timeout);
         let stream = timeout_at(until, handshake)
             .await
             .map_err(|_| ExchangeError::HandshakeTimeout)?
             .map_err(ExchangeError::Handshake)?;
         report.phases.tls = Some(begun.elapsed());
-        Ok(stream)
+        Ok(Box::new(stream))
     }
 
     async fn answer(
@@ -200,7 +201,7 @@ impl Front {
 
 /// What is said last, and to whom.
 struct Last {
-    stream: TlsStream<QuickAckStream>,
+    stream: Box<TlsStream<QuickAckStream>>,
     message: EncodedMessage,
 }
 
