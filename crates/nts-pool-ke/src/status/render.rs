@@ -42,9 +42,13 @@ pub(super) fn page(document: &Document) -> String {
         printable(version),
         sources.len() + omitted
     );
-    if *panic {
-        page += "Most sources fail at once, or none is in service: is it this machine's network? \
-                 Users for whom nobody is left get a source that fails.\n";
+    if sources.is_empty() && *omitted == 0 {
+        page += "There are no sources: the list names none, or the registry has given none yet; \
+                 /readyz and the log say which.\n";
+    } else if *panic {
+        page += "Most sources fail at once, or none is in service: LAST ERROR says what they have in \
+                 common, be it this machine's network or this pool's token. Users for whom nobody is \
+                 left get a source that fails.\n";
     }
     page.push('\n');
     let rows: Vec<_> = sources.iter().map(row).collect();
@@ -177,6 +181,22 @@ mod tests {
         );
         assert!(
             text.ends_with("\n3 more sources are not shown.\n"),
+            "{text}"
+        );
+    }
+
+    #[test]
+    fn a_pool_without_sources_is_not_said_to_have_a_bad_network() {
+        let text = page(&Document {
+            ready: false,
+            panic: true,
+            ..document(vec![])
+        });
+        assert!(
+            text.starts_with(
+                "nts-pool-ke 0.1.0: no time source works, 0 of 0 sources healthy\nThere are no \
+                 sources: "
+            ),
             "{text}"
         );
     }
