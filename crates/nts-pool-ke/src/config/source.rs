@@ -215,7 +215,7 @@ pub(super) fn read(section: &Section<'_>, context: Context<'_>) -> Option<Source
     let regions = read_regions(section, context.groups);
     let operator = read_operator(section);
     let max_concurrency = read_max_concurrency(section);
-    let allow_private = section.optional("allow-private");
+    let allow_private = read_allow_private(section, context);
     let match_family = section.or("match-family", false);
     let (auth_token, auth_token_path) = match context.is_signed {
         true => refuse_token(section),
@@ -395,6 +395,21 @@ fn refuse_token(section: &Section<'_>) -> (Option<AuthenticationToken>, Option<L
         );
     }
     (None, None)
+}
+
+/// Whoever signs lists may deny private addresses, but not allow them: those are in the pool's network.
+fn read_allow_private(section: &Section<'_>, context: Context<'_>) -> Option<bool> {
+    const KEY: &str = "allow-private";
+    let allow = section.optional::<bool>(KEY)?;
+    if allow && context.is_signed {
+        section.warning(
+            KEY,
+            "of no effect in a signed list: whether there may be private addresses is up to the pool \
+             (`deny-private-addresses`); take it out",
+        );
+        return None;
+    }
+    Some(allow)
 }
 
 /// Which of the derived tokens it has.

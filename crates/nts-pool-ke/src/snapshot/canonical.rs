@@ -1,7 +1,7 @@
 //! JSON that can be written in one way only (RFC 8785), so that a text and what it says are the same
 //! thing, to every reader.
 //!
-//! No blanks; keys in the order of their octets, none twice; in strings only those escapes that must
+//! No blanks; keys in the order of their UTF-16 code units, none twice; in strings only those escapes that must
 //! be, the short ones where there are any; numbers without exponent and without a digit too many, so
 //! 0.25 but never 0.250, 1.0 or -0. Narrower than the RFC: no null, no number beyond 2^53 - 1, no
 //! fraction below a millionth.
@@ -67,7 +67,7 @@ fn append(value: &Value, text: &mut String) -> Result<(), NotCanonical> {
         }
         Value::Object(entries) => {
             let mut entries: Vec<_> = entries.iter().collect();
-            entries.sort_by_key(|(key, _)| key.as_bytes());
+            entries.sort_by(|(one, _), (other, _)| one.encode_utf16().cmp(other.encode_utf16()));
             text.push('{');
             for (index, (key, entry)) in entries.into_iter().enumerate() {
                 separate(index, text);
@@ -127,6 +127,13 @@ mod tests {
         let text = "{\"\":1,\"a\":\"\\u0001\u{7f}\\\"\\\\/\\n\\bä😀\",\"b\":[true,false,{},[]],\
                     \"c\":-12,\"d\":0.25}";
         assert_eq!(write(&value).unwrap(), text);
+        assert_eq!(write(&parse(text).unwrap()).unwrap(), text);
+    }
+
+    #[test]
+    fn keys_stand_in_the_order_of_their_utf_16_units() {
+        // The octets of UTF-8 would have it the other way round.
+        let text = "{\"a\":1,\"😀\":2,\"\u{e000}\":3}";
         assert_eq!(write(&parse(text).unwrap()).unwrap(), text);
     }
 

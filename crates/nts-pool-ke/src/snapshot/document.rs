@@ -86,7 +86,7 @@ pub enum Rejection {
     Pool {
         /// The pool that it is for.
         found: String,
-        /// The one that was wanted.
+        /// The one that was wanted, or is in use.
         wanted: String,
     },
     /// An old list in the place of a newer one, or two lists of one number.
@@ -155,11 +155,17 @@ impl Document {
         }
     }
 
-    /// Whether it is newer than `last`, or the very same list.
+    /// Whether it is for the pool of `last`, and newer, or the very same list.
     ///
     /// # Errors
-    /// [`Rejection::RolledBack`].
+    /// [`Rejection::Pool`], [`Rejection::RolledBack`].
     pub fn may_follow(&self, last: &Self) -> Result<(), Rejection> {
+        if self.header.pool != last.header.pool {
+            return Err(Rejection::Pool {
+                found: self.header.pool.clone(),
+                wanted: last.header.pool.clone(),
+            });
+        }
         let (found, last_serial) = (self.header.serial, last.header.serial);
         match found > last_serial || self.text() == last.text() {
             true => Ok(()),

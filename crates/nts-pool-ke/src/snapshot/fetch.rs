@@ -26,6 +26,7 @@ use tokio::net::{TcpStream, lookup_host};
 use tokio::task::JoinSet;
 use tokio::time::timeout;
 use tokio_rustls::TlsConnector;
+use zeroize::Zeroizing;
 
 use super::MAX_LENGTH;
 
@@ -111,7 +112,8 @@ fn is_here(address: &Address) -> bool {
     }
 }
 
-/// By which the registry knows who asks, as HTTP wants it (RFC 6750 §2.1). Debug does not show it.
+/// By which the registry knows who asks, as HTTP wants it (RFC 6750 §2.1). Debug does not show it; the
+/// HTTP library's copies of it are not overwritten when they are freed.
 #[derive(Debug)]
 pub(crate) struct Token(HeaderValue);
 
@@ -122,7 +124,8 @@ impl Token {
         // An editor's line break at the end is no part of the token.
         let token = octets.trim_ascii();
         let visible = !token.is_empty() && token.iter().all(u8::is_ascii_graphic);
-        let value = HeaderValue::from_bytes(&[b"Bearer ", token].concat()).ok();
+        let value = Zeroizing::new([b"Bearer ", token].concat());
+        let value = HeaderValue::from_bytes(&value).ok();
         let Some(mut value) = value.filter(|_| visible) else {
             let message = format!(
                 "what `{}` holds is no token; write ASCII letters, digits and signs on one line",
@@ -291,15 +294,19 @@ where
 
 async fn list(answer: Response<Incoming>) -> Result<Answer, FetchError> {
     let tag = answer.headers().get(ETAG).cloned();
-    let body = Limited::new(answer.into_body(), MAX_LENGTH).collect().await;
-    let body = body.map_err(|error| match error.is::<LengthLimitError>() {
-        true => FetchError::TooLong,
-        false => FetchError::Body(error),
-    })?;
-    Ok(Answer::List {
-        octets: body.to_bytes().into(),
-        tag,
-    })
+    let mut body = Limited::new(answer.into_body(), MAX_LENGTH);
+    // Copied together: what came in pieces of one octet would take many times its length.
+    let mut octets = Vec::new();
+    while let Some(frame) = body.frame().await {
+        let frame = frame.map_err(|error| match error.is::<LengthLimitError>() {
+            true => FetchError::TooLong,
+            false => FetchError::Body(error),
+        })?;
+        if let Some(data) = frame.data_ref() {
+            octets.extend_from_slice(data);
+        }
+    }
+    Ok(Answer::List { octets, tag })
 }
 
 #[cfg(test)]

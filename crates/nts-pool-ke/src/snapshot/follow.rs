@@ -6,7 +6,7 @@ use std::collections::BTreeMap;
 use std::fmt;
 use std::path::PathBuf;
 use std::sync::atomic::{AtomicBool, Ordering};
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
 use hyper::header::HeaderValue;
@@ -84,8 +84,17 @@ const UNREACHABLE: &str = "unreachable";
 /// What is known of a registry, shown in metrics. There is one for each pool.
 pub(crate) struct Standing {
     fetches: BTreeMap<&'static str, Counter>,
-    /// When the registry last said what is in use, or began to be asked; `None`: there is none.
-    confirmed: Mutex<Option<Instant>>,
+    /// `None`: there is no registry.
+    asked: Mutex<Option<Asked>>,
+}
+
+/// A registry that is asked.
+#[derive(Clone, Copy, Debug)]
+struct Asked {
+    /// When it last said what is in use, or began to be asked.
+    confirmed: Instant,
+    /// From one question to the next.
+    interval: Duration,
 }
 
 impl Standing {
@@ -112,15 +121,23 @@ impl Standing {
                 .chain(Rejection::LABELS)
                 .map(counter)
                 .collect(),
-            confirmed: Mutex::default(),
+            asked: Mutex::default(),
         });
         let shown = Arc::clone(&standing);
         metrics.collect(move |page| {
+            let asked = *shown.asked();
             let name = "nts_pool_ke_snapshot_unconfirmed_seconds";
             let help = "Since the registry of sources last said that the list in use is the last.";
             page.family(name, Kind::Gauge, help);
-            if let Some(at) = *shown.confirmed() {
-                page.sample(name, &[], at.elapsed().as_secs_f64());
+            if let Some(asked) = asked {
+                page.sample(name, &[], asked.confirmed.elapsed().as_secs_f64());
+            }
+            let name = "nts_pool_ke_snapshot_interval_seconds";
+            let help =
+                "From one question to the registry of sources to the next, give or take a half.";
+            page.family(name, Kind::Gauge, help);
+            if let Some(asked) = asked {
+                page.sample(name, &[], asked.interval.as_secs_f64());
             }
         });
         standing
@@ -128,7 +145,24 @@ impl Standing {
 
     /// There is no registry any more.
     pub(crate) fn forget(&self) {
-        *self.confirmed() = None;
+        *self.asked() = None;
+    }
+
+    /// There is one, which is asked so often.
+    fn begin(&self, interval: Duration) {
+        let mut asked = self.asked();
+        let confirmed = asked.map_or_else(Instant::now, |asked| asked.confirmed);
+        *asked = Some(Asked {
+            confirmed,
+            interval,
+        });
+    }
+
+    /// It says that the list in use is the last.
+    fn confirm(&self) {
+        if let Some(asked) = &mut *self.asked() {
+            asked.confirmed = Instant::now();
+        }
     }
 
     fn count(&self, outcome: &str) {
@@ -137,16 +171,14 @@ impl Standing {
         }
     }
 
-    fn confirmed(&self) -> std::sync::MutexGuard<'_, Option<Instant>> {
-        self.confirmed
-            .lock()
-            .unwrap_or_else(PoisonError::into_inner)
+    fn asked(&self) -> MutexGuard<'_, Option<Asked>> {
+        self.asked.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
 
 impl fmt::Debug for Standing {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "Standing({:?})", *self.confirmed())
+        write!(f, "Standing({:?})", *self.asked())
     }
 }
 
@@ -160,7 +192,7 @@ pub(crate) struct Follower {
 impl Follower {
     /// Begins to ask, at once. The first list that comes is what the operator wants if he has `asked`.
     pub(crate) fn start(plan: Plan, asked: bool, standing: Arc<Standing>) -> Self {
-        standing.confirmed().get_or_insert_with(Instant::now);
+        standing.begin(plan.interval);
         let (sender, offers) = mpsc::channel(1);
         let asked = Arc::new(AtomicBool::new(asked));
         let mut task = JoinSet::new();
@@ -225,7 +257,7 @@ impl Asking {
                     let Some(verdict) = outcome else { return };
                     self.standing.count(verdict.label());
                     if verdict.is_in_use() {
-                        *self.standing.confirmed() = Some(Instant::now());
+                        self.standing.confirm();
                     }
                 }
                 Err(cause) => self.failed(cause),
@@ -331,5 +363,12 @@ mod tests {
         assert_eq!(counts.count(), 10, "{page}");
         // Without a registry there is nothing to be confirmed.
         assert!(!page.contains("\nnts_pool_ke_snapshot_unconfirmed_seconds "));
+        assert!(!page.contains("\nnts_pool_ke_snapshot_interval_seconds "));
+        standing.begin(Duration::from_secs(3600));
+        let page = metrics.render();
+        assert!(
+            page.contains("\nnts_pool_ke_snapshot_interval_seconds 3600\n"),
+            "{page}"
+        );
     }
 }

@@ -56,7 +56,7 @@ fn the_list_on_the_disk_is_loaded_with_all_that_it_says() {
     let entries = json!({
         "sources": [
             { "domain": "a.test", "token-generation": 3, "regions": ["nordic"] },
-            { "domain": "b.test", "weight": 0, "allow-private": true },
+            { "domain": "b.test", "weight": 0, "allow-private": false },
             { "domain": "c.test", "enabled": false },
         ],
         "regions": [{ "name": "nordic", "countries": ["SE", "FI"] }],
@@ -80,6 +80,7 @@ fn the_list_on_the_disk_is_loaded_with_all_that_it_says() {
     assert!(config.upstream.deny_private_addresses);
     assert_eq!(config.upstream.name_policy, NamePolicy::Verified);
     assert_eq!(config.sources.sources[0].allow_private, None);
+    assert_eq!(config.sources.sources[1].allow_private, Some(false));
     let snapshot = config.snapshot.as_ref().unwrap();
     assert_eq!(snapshot.disk_copy, DiskCopy::Good);
     assert_eq!(snapshot.interval, Duration::from_secs(30));
@@ -241,6 +242,23 @@ fn no_list_gets_a_token_to_another_server_than_its_own() {
     let owned = |domain: &str| secret.token("a.test:4460", &domain.parse().unwrap(), 0);
     assert!(!sent.matches(&owned("a.test")));
     assert!(sent.matches(&owned("stranger.test")));
+}
+
+#[test]
+fn a_list_cannot_lead_into_the_network_of_the_pool() {
+    let files = Files::new();
+    let text = with_list(
+        &files,
+        json!({ "sources": [{ "domain": "a.test", "allow-private": true }] }),
+    );
+    let loaded = files.parse(&text).unwrap();
+    assert_eq!(loaded.value.sources.sources[0].allow_private, None);
+    assert_eq!(
+        loaded.warnings.to_string(),
+        "warning: DIR/list:1: sources[1].allow-private: of no effect in a signed list: whether \
+         there may be private addresses is up to the pool (`deny-private-addresses`); take it out"
+            .replace("DIR", &files.here())
+    );
 }
 
 #[test]

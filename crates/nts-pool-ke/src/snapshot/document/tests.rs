@@ -164,6 +164,15 @@ fn serials_only_grow() {
     // Signed anew with another key it is still the same list.
     let again = sign(&header(7), entries(), &self::key()).unwrap();
     assert_eq!(again.may_follow(&list(7)), Ok(()));
+    // A key may sign for several pools: another one's list is not the next of this.
+    let mut other = header(8);
+    other.pool = "other.test".to_owned();
+    let other = sign(&other, entries(), &key).unwrap();
+    let for_other = Rejection::Pool {
+        found: "other.test".to_owned(),
+        wanted: header(7).pool,
+    };
+    assert_eq!(other.may_follow(&list(7)), Err(for_other));
     let largest = (1 << 53) - 1;
     assert!(sign(&header(largest), entries(), &key).is_ok());
     assert!(sign(&header(largest + 1), entries(), &key).is_err());

@@ -158,6 +158,14 @@ async fn other_answers_are_errors() {
 }
 
 #[tokio::test]
+async fn what_comes_in_pieces_is_put_together() {
+    let head = "HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n";
+    let pieces = "1\r\nx\r\n".repeat(10_000);
+    let answer = registry_with(format!("{head}{pieces}0\r\n\r\n").as_bytes()).await;
+    assert!(matches!(answer, Ok(Answer::List { octets, .. }) if octets == [b'x'; 10_000]));
+}
+
+#[tokio::test]
 async fn no_answer_is_too_long() {
     let head = b"HTTP/1.1 200 OK\r\n\r\n";
     let fits = registry_with(&[&head[..], &vec![b'x'; MAX_LENGTH]].concat()).await;
