@@ -61,14 +61,17 @@ pub(crate) struct Front {
 
 impl Front {
     /// Serves one user from accepting to good-bye.
-    pub(crate) async fn serve(self: Arc<Self>, connection: Connection) {
+    pub(crate) async fn serve(self: Arc<Self>, mut connection: Connection) {
         let span = self.span(&connection);
         async {
             let budget = Budget::new(connection.lease.deadline(), self.timeout);
-            let address = connection.peer.ip();
-            let (family, kind) = (Family::of(address), self.kind(address));
+            let user = User::of(&connection);
+            let (family, kind) = (Family::of(user.address), self.kind(user.address));
             let mut report = Report::default();
-            let (result, last) = self.converse(connection, budget, &mut report).await;
+            let (stream, lease) = (connection.stream, &mut connection.lease);
+            let (result, mut last) = self
+                .converse(stream, user, lease, budget, &mut report)
+                .await;
             // Before the answer leaves, so that whoever has it finds it counted.
             self.metrics.record(&Outcome {
                 result,
@@ -77,8 +80,14 @@ impl Front {
                 family,
                 kind,
             });
-            if let Some(last) = last {
-                last.send(budget).await;
+            // By reference: whoever takes it by value has room for it twice.
+            if let Some(last) = &mut last {
+                let sent = last.send(budget).await;
+                // The good-bye costs others no slot.
+                drop(connection.lease);
+                if sent {
+                    ke_stream::see_off(&mut last.stream).await;
+                }
             }
         }
         .instrument(span)
@@ -97,15 +106,13 @@ impl Front {
     /// Everything up to the answer, which is given back, if there is one to somebody.
     async fn converse(
         &self,
-        connection: Connection,
+        stream: QuickAckStream,
+        user: User,
+        lease: &mut Lease,
         budget: Budget,
         report: &mut Report,
     ) -> (Result<(), ExchangeError>, Option<Last>) {
-        let user = User::of(&connection);
-        let Connection {
-            stream, mut lease, ..
-        } = connection;
-        let mut stream = match self.handshake(stream, &mut lease, budget, report).await {
+        let mut stream = match self.handshake(stream, lease, budget, report).await {
             Ok(stream) => stream,
             Err(error) => return (Err(error), None),
         };
@@ -206,12 +213,11 @@ struct Last {
 }
 
 impl Last {
-    /// Says it, and good-bye. That the user is gone, or does not read, concerns nobody any more.
-    async fn send(mut self, budget: Budget) {
+    /// Says it; whether that went well. If not, the user is gone, or does not read, which concerns
+    /// nobody any more.
+    async fn send(&mut self, budget: Budget) -> bool {
         let write = ke_stream::write_last_message(&mut self.stream, self.message.as_ref());
-        if let Ok(Ok(())) = timeout_at(budget.deadline(), write).await {
-            ke_stream::see_off(&mut self.stream).await;
-        }
+        matches!(timeout_at(budget.deadline(), write).await, Ok(Ok(())))
     }
 }
 

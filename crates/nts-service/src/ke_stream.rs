@@ -1,8 +1,8 @@
 //! Between a TLS stream and the sans-IO decoder: whole NTS-KE messages in and out.
 //!
-//! Nothing here looks into a message, and nothing here keeps time except for [`close`]: whoever
-//! reads or writes sets the deadline around it. Message octets may be keys, so they are read from
-//! where the TLS library has them, without another copy.
+//! Nothing here looks into a message, and only the good-byes, [`close`] and [`see_off`], keep time:
+//! whoever reads or writes sets the deadline around it. Message octets may be keys, so they are read
+//! from where the TLS library has them, without another copy.
 
 use std::io::{self, Write as _};
 use std::time::Duration;
@@ -19,7 +19,7 @@ use zeroize::Zeroizing;
 /// The longest message that fits into one TLS record (RFC 8446 §5.1).
 pub const MAX_WRITE: usize = 1 << 14;
 
-/// How long [`close`] waits for the peer.
+/// How long [`close`] and [`see_off`] wait for the peer.
 pub const CLOSE_WAIT: Duration = Duration::from_millis(100);
 
 /// [`close`] throws away no more than this many octets that the peer still sends.
@@ -148,14 +148,15 @@ where
 
 /// Waits at most [`CLOSE_WAIT`] for a peer that has got [the last message](write_last_message) to
 /// close, as [`close`] does. He has been told already that nothing more comes, and mostly closes
-/// at once; only if he does not, TCP is closed from this side.
+/// at once; only if he does not, TCP is closed from this side. What he has not taken by then, if the
+/// last message could not be written, he does not get.
 pub async fn see_off<S>(stream: &mut TlsStream<S>)
 where
     S: AsyncRead + AsyncWrite + Unpin,
 {
     if timeout(CLOSE_WAIT, drain(stream)).await.is_err() {
-        // Never waits: nothing is left to be written.
-        let _ = stream.shutdown().await;
+        // TCP only: what TLS may still have to write would wait for the peer.
+        let _ = stream.get_mut().0.shutdown().await;
     }
 }
 

@@ -239,6 +239,22 @@ async fn who_is_seen_off_closes_first_or_is_closed() {
     assert_eq!(began.elapsed(), Duration::ZERO);
 }
 
+#[tokio::test(start_paused = true)]
+async fn who_does_not_read_is_seen_off_no_longer_than_others() {
+    let (_client, mut server, _) = session().await;
+    let message = [0; MAX_WRITE];
+    // Until nothing more fits.
+    while let Ok(written) = timeout(CLOSE_WAIT, write_message(&mut server, &message)).await {
+        written.unwrap();
+    }
+    let last = write_last_message(&mut server, &REQUEST);
+    assert!(timeout(CLOSE_WAIT, last).await.is_err());
+    let began = Instant::now();
+    let seen_off = timeout(Duration::from_secs(3600), see_off(&mut server)).await;
+    assert!(seen_off.is_ok());
+    assert_eq!(began.elapsed().as_millis(), CLOSE_WAIT.as_millis());
+}
+
 #[tokio::test]
 async fn request_and_answer_cross_a_real_session() {
     let (mut client, mut server, _) = session().await;

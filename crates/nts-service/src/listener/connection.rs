@@ -13,7 +13,7 @@ use crate::shutdown::Shutdown;
 /// A connection as the handler gets it.
 #[derive(Debug)]
 pub struct Connection {
-    /// The stream, with TCP_NODELAY set, acknowledging at once.
+    /// The stream, with TCP_NODELAY set, acknowledging what was read before it waits for more.
     pub stream: QuickAckStream,
     /// Who connected; behind a balancer the user whom it forwards, if it tells.
     pub peer: SocketAddr,
