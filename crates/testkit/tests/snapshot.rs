@@ -9,7 +9,10 @@ use std::time::{Duration, SystemTime};
 
 use nix::sys::stat::Mode;
 use nix::unistd::mkfifo;
+use nts_pool_ke::config::Config;
+use nts_pool_ke::pool::Pool;
 use nts_pool_ke::program;
+use nts_pool_ke::reload::Reloader;
 use nts_pool_ke::snapshot::{Header, SigningKey, sign, with_signature};
 use nts_pool_ke::wall_clock::SystemClock;
 use nts_proto::code_points::ErrorCode;
@@ -406,6 +409,24 @@ async fn most_sources_go_from_a_signed_list_only_if_it_says_so() {
     world.registry.publish(world.signed(8, world.entries(1)));
     pool.until_fetched("mass_removal").await;
     assert_eq!((pool.value(SERIAL), pool.sources()), (7.0, 5));
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn signals_are_heard_while_a_list_is_looked_at() {
+    let world = World::new(1).await;
+    let files = world.files();
+    let path = files.path("pool.toml");
+    let mut config = Config::load(&path).expect("a configuration").value;
+    config.listen = vec![SocketAddr::from(([127, 0, 0, 1], 0))].into();
+    let mut pool = Pool::start(config).expect("a pool");
+    let mut reloader = Reloader::new(&path, &pool).await;
+    // Between these two steps the program hears what else there is.
+    for serial in [0, 1] {
+        let due = within("a list", reloader.due()).await;
+        reloader.take_in(due, &mut pool).await;
+        let page = pool.registry().render();
+        assert!(page.contains(&format!("\n{SERIAL} {serial}\n")), "{page}");
+    }
 }
 
 #[tokio::test(flavor = "multi_thread")]

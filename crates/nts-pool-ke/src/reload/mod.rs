@@ -35,6 +35,7 @@ use crate::pool::Pool;
 use crate::snapshot::follow::{Follower, Offer, Standing};
 use guard::Removal;
 use part::Part;
+use registry::{Finding, Judging};
 use shelf::Shelf;
 use tally::Tally;
 
@@ -55,6 +56,8 @@ pub struct Reloader {
     /// Asks the registry of sources, if there is one.
     follower: Option<Follower>,
     standing: Arc<Standing>,
+    /// A list from there.
+    judging: Judging,
     shelf: Shelf,
 }
 
@@ -68,6 +71,8 @@ enum Change {
     Files(Vec<PathBuf>),
     /// The registry gives a list of sources.
     List(Offer),
+    /// That was looked at.
+    Judged(Finding),
 }
 
 impl Reloader {
@@ -92,6 +97,7 @@ impl Reloader {
             tally: Tally::new(pool.registry()),
             follower: registry::follow(&config, false, &standing),
             standing,
+            judging: Judging::default(),
             shelf: Shelf::new(retry_pause),
         }
     }
@@ -134,6 +140,8 @@ impl Reloader {
         }
         let config = pool.config();
         self.shelf.keep(&config);
+        // What is looked at for the follower of before is asked for anew.
+        self.judging = Judging::default();
         self.follower = registry::follow(&config, true, &self.standing);
         Some(config.observability)
     }
@@ -145,6 +153,7 @@ impl Reloader {
             changed = self.watch.changed() => Change::Files(changed),
             () = sleep_until(self.retry_at), if retry => Change::Files(Vec::new()),
             offer = Follower::offer(self.follower.as_mut()) => Change::List(offer),
+            finding = self.judging.finding() => Change::Judged(finding),
         })
     }
 
@@ -152,7 +161,8 @@ impl Reloader {
     pub async fn take_in(&mut self, due: Due, pool: &mut Pool) {
         match due.0 {
             Change::Files(changed) => self.take_files_in(&changed, pool).await,
-            Change::List(offer) => self.take_list_in(offer, pool).await,
+            Change::List(offer) => self.look_at(offer, pool),
+            Change::Judged(finding) => self.take_list_in(finding, pool).await,
         }
     }
 

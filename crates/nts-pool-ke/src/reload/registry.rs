@@ -8,28 +8,77 @@ use std::sync::Arc;
 use std::time::SystemTime;
 
 use nts_service::config::{Place, Problem};
+use tokio::sync::oneshot;
+use tokio::task::{JoinError, JoinSet};
 
 use super::Reloader;
 use super::guard::Removal;
 use super::part::Part;
 use crate::age;
 use crate::config::{Catalogue, Config, SnapshotConfig};
+use crate::defect::Defect;
 use crate::pool::Pool;
 use crate::snapshot::follow::{Follower, Offer, Plan, Standing, Verdict};
 use crate::snapshot::{Document, Registry, Rejection};
 
 /// A list that is not taken, and why.
+#[derive(Debug)]
 struct Refusal(Verdict, Vec<Problem>);
 
-impl Reloader {
-    /// Takes in what the registry gives, if it is good.
-    pub(super) async fn take_list_in(&mut self, offer: Offer, pool: &mut Pool) {
+/// What was found in a list: what it says, and warnings; `None` if it is the one in use.
+type Found = Result<Option<(Catalogue, Vec<Problem>)>, Refusal>;
+
+/// A list that is being looked at. That takes a while if it is long, so a thread of its own does it.
+#[derive(Debug, Default)]
+pub(super) struct Judging {
+    work: JoinSet<Found>,
+    /// Whom to tell what became of the list.
+    told: Option<oneshot::Sender<Verdict>>,
+}
+
+/// What came of that.
+#[derive(Debug)]
+pub(super) struct Finding {
+    found: Result<Found, JoinError>,
+    told: Option<oneshot::Sender<Verdict>>,
+}
+
+impl Judging {
+    fn begin(offer: Offer, former: Config) -> Self {
         let Offer {
             octets,
             asked,
-            verdict: told,
+            verdict,
         } = offer;
-        let verdict = self.verdict(octets, asked, pool).await;
+        let mut work = JoinSet::new();
+        work.spawn_blocking(move || consider(octets, asked, &former));
+        Self {
+            work,
+            told: Some(verdict),
+        }
+    }
+
+    /// Waits for what comes of it; for ever if nothing is looked at. Cancel safe.
+    pub(super) async fn finding(&mut self) -> Finding {
+        match self.work.join_next().await {
+            Some(found) => Finding {
+                found,
+                told: self.told.take(),
+            },
+            None => std::future::pending().await,
+        }
+    }
+}
+
+impl Reloader {
+    /// Has a list looked at that the registry gives.
+    pub(super) fn look_at(&mut self, offer: Offer, pool: &Pool) {
+        self.judging = Judging::begin(offer, pool.config());
+    }
+
+    /// Takes in a list that was looked at, if it is good.
+    pub(super) async fn take_list_in(&mut self, finding: Finding, pool: &mut Pool) {
+        let verdict = self.verdict(finding.found, pool).await;
         if let Verdict::TakenIn | Verdict::Unchanged = verdict {
             let config = pool.config();
             if verdict == Verdict::TakenIn {
@@ -40,38 +89,40 @@ impl Reloader {
                 tracing::info!("the registry of sources gives the list in use again");
             }
         }
-        // Nobody waits for it if the pool ends.
-        let _ = told.send(verdict);
+        if let Some(told) = finding.told {
+            // Nobody waits for it if the pool ends.
+            let _ = told.send(verdict);
+        }
     }
 
-    async fn verdict(&mut self, octets: Vec<u8>, asked: bool, pool: &mut Pool) -> Verdict {
+    async fn verdict(&mut self, found: Result<Found, JoinError>, pool: &mut Pool) -> Verdict {
+        // Files may have been taken in since the list came, but none that says anything of sources.
         let former = pool.config();
-        match consider(octets, asked, &former) {
-            Ok(None) => Verdict::Unchanged,
-            Ok(Some((config, warnings))) => {
+        let found = found.unwrap_or_else(|_| {
+            let problem = Problem::error(Place::file(&self.file), Defect.to_string());
+            Err(Refusal(Verdict::Unusable, vec![problem]))
+        });
+        let refusal = match found {
+            Ok(None) => return Verdict::Unchanged,
+            Ok(Some((catalogue, warnings))) => {
                 self.tally.warn(warnings);
+                let mut config = former.clone();
+                config.take(catalogue);
                 match self.apply(config, &former, pool).await {
-                    Ok(()) => Verdict::TakenIn,
-                    Err(problem) => {
-                        self.tally.refused_again(Part::Snapshot, &[problem]);
-                        Verdict::Unusable
-                    }
+                    Ok(()) => return Verdict::TakenIn,
+                    Err(problem) => Refusal(Verdict::Unusable, vec![problem]),
                 }
             }
-            Err(Refusal(verdict, problems)) => {
-                self.tally.refused_again(Part::Snapshot, &problems);
-                verdict
-            }
-        }
+            Err(refusal) => refusal,
+        };
+        let Refusal(verdict, problems) = refusal;
+        self.tally.refused_again(Part::Snapshot, &problems);
+        verdict
     }
 }
 
-/// What the pool would go by with this list, and warnings; `None` if it is the one in use.
-fn consider(
-    octets: Vec<u8>,
-    asked: bool,
-    former: &Config,
-) -> Result<Option<(Config, Vec<Problem>)>, Refusal> {
+/// Looks at a list with which a pool is to go on that goes by `former`.
+fn consider(octets: Vec<u8>, asked: bool, former: &Config) -> Found {
     let Some(snapshot) = &former.snapshot else {
         return Ok(None);
     };
@@ -86,16 +137,14 @@ fn consider(
         None => Ok(document),
     });
     let document = document.map_err(|rejection| rejected(&rejection, &name))?;
-    let mut config = former.clone();
     let (catalogue, warnings) = Catalogue::of_document(&Arc::new(document), &name, former.tokens())
         .map_err(|problems| Refusal(Verdict::Unusable, problems))?;
-    config.take(catalogue);
-    match Removal::forbidden(&former.sources, &config.sources) {
+    match Removal::forbidden(&former.sources, &catalogue.sources) {
         Some(removal) if !asked => {
-            let problem = removal.problem(&config.sources, &name);
+            let problem = removal.problem(&catalogue.sources, &name);
             Err(Refusal(Verdict::MassRemoval, vec![problem]))
         }
-        _ => Ok(Some((config, warnings))),
+        _ => Ok(Some((catalogue, warnings))),
     }
 }
 
