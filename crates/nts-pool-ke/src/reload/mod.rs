@@ -72,7 +72,7 @@ enum Change {
     /// The registry gives a list of sources.
     List(Offer),
     /// That was looked at.
-    Judged(Finding),
+    Judged(Box<Finding>),
 }
 
 impl Reloader {
@@ -153,7 +153,7 @@ impl Reloader {
             changed = self.watch.changed() => Change::Files(changed),
             () = sleep_until(self.retry_at), if retry => Change::Files(Vec::new()),
             offer = Follower::offer(self.follower.as_mut()) => Change::List(offer),
-            finding = self.judging.finding() => Change::Judged(finding),
+            finding = self.judging.finding() => Change::Judged(Box::new(finding)),
         })
     }
 
@@ -162,7 +162,7 @@ impl Reloader {
         match due.0 {
             Change::Files(changed) => self.take_files_in(&changed, pool).await,
             Change::List(offer) => self.look_at(offer, pool),
-            Change::Judged(finding) => self.take_list_in(finding, pool).await,
+            Change::Judged(finding) => self.take_list_in(*finding, pool).await,
         }
     }
 
