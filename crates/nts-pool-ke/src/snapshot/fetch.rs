@@ -90,13 +90,10 @@ impl FromStr for Url {
                     .to_owned(),
             );
         }
-        let target = uri.path_and_query().map_or("/", PathAndQuery::as_str);
-        // A query may follow the host at once; a request begins with a path (RFC 9112 §3.2.1).
-        let slash = if target.starts_with('/') { "" } else { "/" };
-        let target = format!("{slash}{target}").parse();
+        let target = uri.path_and_query().cloned();
         let host = HeaderValue::from_str(&address.to_string());
         Ok(Self {
-            target: target.map_err(|_| format!("no URL; {RIGHT}"))?,
+            target: target.unwrap_or(PathAndQuery::from_static("/")),
             host: host.map_err(|_| format!("no URL; {RIGHT}"))?,
             address,
             is_https,

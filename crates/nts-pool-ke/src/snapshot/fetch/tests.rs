@@ -105,6 +105,16 @@ fn every_url_makes_a_request() {
 }
 
 #[tokio::test]
+async fn a_query_may_follow_the_host_at_once() {
+    let (registry, serving) = server("HTTP/1.1 200 OK\r\n\r\nlist").await;
+    let url = format!("http://{}?key=1", registry.url.address);
+    let registry = Registry::new(url.parse().unwrap(), None);
+    assert!(registry.get(None, None).await.is_ok());
+    let head = serving.await.unwrap();
+    assert!(head.starts_with("GET /?key=1 HTTP/1.1\r\n"), "{head}");
+}
+
+#[tokio::test]
 async fn other_answers_are_errors() {
     for (answer, expected) in [
         (
