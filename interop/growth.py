@@ -134,7 +134,7 @@ def sources(stage, bounds, groups=((2, 100, 1000), (2, 3000, 10_000))):
         for count in group:
             server = stage.pool(f"pool-of-{count}{letter}", listed[:count])
             wait_for_first_contact(stage.lab, server, count)
-            cases[count] = Case(server, "16 at a time", "--concurrency", "16", "--warm-up", "2",
+            cases[count] = Case(server, "16 at a time", "--concurrency", "16", "--warm-up", "5",
                                 sources=makers)
         idle = shares_of_cpu([case.server for case in cases.values()], CHECKS_SECONDS)
         in_turns(stage.bench, cases.values(), stage.rounds)
