@@ -96,3 +96,43 @@ impl AsyncWrite for QuickAckStream {
         Pin::new(&mut self.tcp).poll_shutdown(context)
     }
 }
+
+#[cfg(all(test, target_os = "linux"))]
+mod tests {
+    use std::pin::pin;
+    use std::task::Waker;
+
+    use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
+    use tokio::net::TcpListener;
+
+    use super::*;
+
+    /// Whether a read that has to wait asks for an acknowledgement.
+    fn asks_when_it_waits(stream: &mut QuickAckStream) -> bool {
+        let socket = socket2::SockRef::from(stream.tcp());
+        socket.set_tcp_quickack(false).unwrap();
+        assert!(!socket.tcp_quickack().unwrap());
+        let mut context = Context::from_waker(Waker::noop());
+        assert!(pin!(stream.read_u8()).poll(&mut context).is_pending());
+        socket2::SockRef::from(stream.tcp()).tcp_quickack().unwrap()
+    }
+
+    #[tokio::test]
+    async fn an_acknowledgement_is_asked_for_where_one_is_owed_and_a_read_waits() {
+        let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+        let address = listener.local_addr().unwrap();
+        let (peer, accepted) = tokio::join!(TcpStream::connect(address), listener.accept());
+        let (mut peer, mut stream) = (peer.unwrap(), QuickAckStream::new(accepted.unwrap().0));
+        assert!(!asks_when_it_waits(&mut stream));
+        peer.write_all(b"ab").await.unwrap();
+        stream.read_exact(&mut [0; 2]).await.unwrap();
+        assert!(asks_when_it_waits(&mut stream));
+        // Once is enough.
+        assert!(!asks_when_it_waits(&mut stream));
+        peer.write_all(b"c").await.unwrap();
+        stream.read_u8().await.unwrap();
+        // What is written carries the acknowledgement.
+        stream.write_all(b"d").await.unwrap();
+        assert!(!asks_when_it_waits(&mut stream));
+    }
+}
