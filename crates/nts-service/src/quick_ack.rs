@@ -97,7 +97,8 @@ impl AsyncWrite for QuickAckStream {
     }
 }
 
-#[cfg(all(test, target_os = "linux"))]
+#[cfg(test)]
+#[cfg(target_os = "linux")]
 mod tests {
     use std::pin::pin;
     use std::task::Waker;
