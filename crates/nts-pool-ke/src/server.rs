@@ -69,7 +69,7 @@ impl Front {
             let (family, kind) = (Family::of(user.address), self.kind(user.address));
             let mut report = Report::default();
             let (stream, lease) = (connection.stream, &mut connection.lease);
-            let (result, mut last) = self
+            let (result, last) = self
                 .converse(stream, user, lease, budget, &mut report)
                 .await;
             // Before the answer leaves, so that whoever has it finds it counted.
@@ -80,14 +80,10 @@ impl Front {
                 family,
                 kind,
             });
-            // By reference: whoever takes it by value has room for it twice.
-            if let Some(last) = &mut last {
-                let sent = last.send(budget).await;
-                // The good-bye costs others no slot.
-                drop(connection.lease);
-                if sent {
-                    ke_stream::see_off(&mut last.stream).await;
-                }
+            if let Some(mut last) = last
+                && last.send(budget).await
+            {
+                connection.lease.see_off(last.stream.into_inner().0);
             }
         }
         .instrument(span)

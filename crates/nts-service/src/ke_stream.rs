@@ -1,7 +1,7 @@
 //! Between a TLS stream and the sans-IO decoder: whole NTS-KE messages in and out.
 //!
-//! Nothing here looks into a message, and only the good-byes, [`close`] and [`see_off`], keep time:
-//! whoever reads or writes sets the deadline around it. Message octets may be keys, so they are read
+//! Nothing here looks into a message, and only the good-bye, [`close`], keeps time: whoever reads or
+//! writes sets the deadline around it. Message octets may be keys, so they are read
 //! from where the TLS library has them, without another copy.
 
 use std::io::{self, Write as _};
@@ -19,11 +19,11 @@ use zeroize::Zeroizing;
 /// The longest message that fits into one TLS record (RFC 8446 §5.1).
 pub const MAX_WRITE: usize = 1 << 14;
 
-/// How long [`close`] and [`see_off`] wait for the peer.
+/// How long a peer who knows that nothing more comes has to close the connection.
 pub const CLOSE_WAIT: Duration = Duration::from_millis(100);
 
-/// [`close`] throws away no more than this many octets that the peer still sends.
-const MAX_DRAIN: usize = 64 << 10;
+/// No more than this many octets that he still sends are thrown away.
+pub(crate) const MAX_DRAIN: usize = 64 << 10;
 
 /// Octets that [`close`] throws away at a time. Few come, if any.
 const DRAIN_SIZE: usize = 256;
@@ -105,7 +105,7 @@ where
 }
 
 /// Writes a server's last message, which is exactly one TLS record, and close_notify behind it, in
-/// one write. [`see_off`] comes next.
+/// one write. [`Lease::see_off`](crate::listener::Lease::see_off) comes next.
 ///
 /// # Errors
 /// As [`write_message`].
@@ -144,20 +144,6 @@ where
         drain(&mut stream).await
     })
     .await;
-}
-
-/// Waits at most [`CLOSE_WAIT`] for a peer that has got [the last message](write_last_message) to
-/// close, as [`close`] does. He has been told already that nothing more comes, and mostly closes
-/// at once; only if he does not, TCP is closed from this side. What he has not taken by then, if the
-/// last message could not be written, he does not get.
-pub async fn see_off<S>(stream: &mut TlsStream<S>)
-where
-    S: AsyncRead + AsyncWrite + Unpin,
-{
-    if timeout(CLOSE_WAIT, drain(stream)).await.is_err() {
-        // TCP only: what TLS may still have to write would wait for the peer.
-        let _ = stream.get_mut().0.shutdown().await;
-    }
 }
 
 /// Reads until the peer has closed, but not much.

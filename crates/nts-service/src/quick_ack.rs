@@ -35,6 +35,11 @@ impl QuickAckStream {
         &self.tcp
     }
 
+    /// The stream inside, for good.
+    pub fn into_tcp(self) -> TcpStream {
+        self.tcp
+    }
+
     /// The system forgets this wish whenever it likes, so it has to be repeated.
     fn acknowledge(&mut self) {
         self.owes = false;

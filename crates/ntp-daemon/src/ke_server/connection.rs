@@ -70,7 +70,7 @@ pub(super) async fn serve(shared: Arc<Shared>, connection: Connection) {
     };
     // Error and close_notify go out even where the deadline has passed.
     match end {
-        End::Told => ke_stream::see_off(&mut exchange.stream).await,
+        End::Told => exchange.lease.see_off(exchange.stream.into_inner().0),
         End::Untold => ke_stream::close(exchange.stream).await,
     }
 }

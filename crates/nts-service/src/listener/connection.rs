@@ -5,6 +5,7 @@ use std::net::SocketAddr;
 use tokio::sync::watch;
 use tokio::time::Instant;
 
+use super::farewell::Farewell;
 use super::gate::Slot;
 use crate::proxy_protocol::Forwarded;
 use crate::quick_ack::QuickAckStream;
@@ -37,6 +38,7 @@ pub struct Lease {
     pub(super) slot: Option<Slot>,
     pub(super) shutdown: Shutdown,
     pub(super) cut: Shutdown,
+    pub(super) farewell: Farewell,
 }
 
 impl Lease {
@@ -80,5 +82,19 @@ impl Lease {
     /// handler is ended [`Limits::grace`](super::Limits::grace) later.
     pub fn cut_short(&self) -> &Shutdown {
         &self.cut
+    }
+
+    /// Gives everything back, and leaves it to the peer to close the connection: he has got
+    /// [the last message](crate::ke_stream::write_last_message), with the word that nothing more
+    /// comes, and mostly closes at once. If he does not within
+    /// [`CLOSE_WAIT`](crate::ke_stream::CLOSE_WAIT), it is closed from this side. What he has not
+    /// taken by then, if the last message could not be written, he does not get.
+    pub fn see_off(self, stream: QuickAckStream) {
+        let Self { slot, farewell, .. } = self;
+        drop(slot);
+        // A socket that the runtime does not give back is closed by it.
+        if let Ok(stream) = stream.into_tcp().into_std() {
+            farewell.keep(stream);
+        }
     }
 }

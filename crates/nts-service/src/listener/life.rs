@@ -10,6 +10,7 @@ use tokio::sync::{oneshot, watch};
 use tokio::time::{Instant, sleep_until};
 
 use super::connection::{Connection, Lease};
+use super::farewell::Farewell;
 use super::gate::Admitted;
 use super::limit::Limits;
 use super::opening::{self, Closed, Opened};
@@ -24,6 +25,7 @@ pub(super) struct Newcomer {
     pub(super) limits: Limits,
     pub(super) shutdown: Shutdown,
     pub(super) cut: Shutdown,
+    pub(super) farewell: Farewell,
 }
 
 /// How a connection ended.
@@ -67,6 +69,7 @@ impl Newcomer {
                 slot: Some(opened.slot),
                 shutdown: self.shutdown,
                 cut: self.cut,
+                farewell: self.farewell,
             },
         }));
         tokio::select! {

@@ -7,6 +7,7 @@
 mod accept;
 mod bind;
 mod connection;
+mod farewell;
 mod gate;
 mod inherit;
 mod life;

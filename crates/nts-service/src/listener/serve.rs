@@ -12,6 +12,7 @@ use tokio::time::{Instant, sleep, timeout};
 
 use super::accept::{AcceptErrorClass, BackOff, Incoming};
 use super::connection::Connection;
+use super::farewell::Farewell;
 use super::gate::Gate;
 use super::life::{End, Newcomer};
 use super::limit::{LimitReason, Limits, LiveLimits};
@@ -67,6 +68,7 @@ pub async fn serve<I, H, F>(
     tasks.take_backlog(&mut incoming);
     drop(incoming);
     tasks.drain().await;
+    tasks.farewell.finish().await;
 }
 
 /// The running handlers of one listener.
@@ -78,6 +80,9 @@ struct Tasks<H> {
     stats: Stats,
     handler: Arc<H>,
     running: JoinSet<()>,
+    farewell: Farewell,
+    /// Closes those who do not go; ends with this.
+    _attendant: JoinSet<()>,
     panics: Arc<Throttle>,
 }
 
@@ -87,6 +92,12 @@ where
     F: Future<Output = ()> + Send + 'static,
 {
     fn new(gate: Gate, limits: LiveLimits, shutdown: Shutdown, stats: Stats, handler: H) -> Self {
+        let farewell = Farewell::beside(gate.max_connections());
+        let mut attendant = JoinSet::new();
+        attendant.spawn({
+            let farewell = farewell.clone();
+            async move { farewell.attend().await }
+        });
         Self {
             gate,
             limits,
@@ -95,6 +106,8 @@ where
             stats,
             handler: Arc::new(handler),
             running: JoinSet::new(),
+            farewell,
+            _attendant: attendant,
             panics: Arc::new(Throttle::new(1, LOG_INTERVAL)),
         }
     }
@@ -125,6 +138,7 @@ where
             limits,
             shutdown: self.shutdown.clone(),
             cut: self.cut.subscribe(),
+            farewell: self.farewell.clone(),
         };
         let (handler, stats) = (self.handler.clone(), self.stats.clone());
         let panics = PanicWitness {

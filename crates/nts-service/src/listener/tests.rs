@@ -44,7 +44,7 @@ fn open(stats: &Stats) -> f64 {
 }
 
 /// Both ends of a TCP connection: ours as accepted, and the user's.
-async fn pair() -> ((TcpStream, SocketAddr), TcpStream) {
+pub(super) async fn pair() -> ((TcpStream, SocketAddr), TcpStream) {
     let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
     let user = TcpStream::connect(listener.local_addr().unwrap());
     let (accepted, user) = tokio::join!(listener.accept(), user);

@@ -87,3 +87,35 @@ async fn a_connection_that_failed_in_the_backlog_costs_none_behind_it() {
     serve(script, gate(), LIMITS, shutdown, stats(), handler).await;
     user.read_exact(&mut [0]).await.unwrap();
 }
+
+#[tokio::test]
+async fn who_is_seen_off_holds_no_slot_but_is_waited_for_at_the_end() {
+    let listener = bind("127.0.0.1:0".parse().unwrap()).unwrap();
+    let address = listener.local_addr().unwrap();
+    let (trigger, shutdown) = shutdown::channel();
+    let (seen_off, mut others) = mpsc::unbounded_channel();
+    let handler = move |mut connection: Connection| {
+        let seen_off = seen_off.clone();
+        async move {
+            connection.stream.write_all(b"last").await.unwrap();
+            connection.lease.see_off(connection.stream);
+            seen_off.send(()).unwrap();
+        }
+    };
+    let serving = serve(listener, Gate::new(1), LIMITS, shutdown, stats(), handler);
+    let serving = tokio::spawn(serving);
+    let mut users = Vec::new();
+    for _ in 0..3 {
+        let mut user = TcpStream::connect(address).await.unwrap();
+        user.read_exact(&mut [0; 4]).await.unwrap();
+        others.recv().await.unwrap();
+        users.push(user);
+    }
+    // There is room for one who waits.
+    assert_eq!(users[0].read(&mut [0]).await.unwrap(), 0);
+    let began = Instant::now();
+    trigger.fire();
+    serving.await.unwrap();
+    assert!(began.elapsed() < LIMITS.drain);
+    assert_eq!(users[2].read(&mut [0]).await.unwrap(), 0);
+}
