@@ -171,6 +171,14 @@ impl Sources {
         &self.means
     }
 
+    /// What the registry says about the list, if it is one of a registry.
+    pub(crate) fn signed(&self) -> Option<&Header> {
+        match &self.edition {
+            Edition::Own => None,
+            Edition::Signed(header) => header.as_ref(),
+        }
+    }
+
     /// What the registry calls the list, 0 if it has given none; or the how manieth since the start it
     /// is.
     pub(crate) fn serial(&self) -> u64 {

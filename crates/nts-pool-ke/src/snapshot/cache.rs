@@ -32,6 +32,14 @@ pub(crate) fn load(
 ) -> Result<Document, DiskCopy> {
     const MEANWHILE: &str = "users get Error 2 unless the registry gives another";
     let shown = file.display();
+    if let Err(error) = tempfile::tempfile_in(folder(file)) {
+        let message = format!(
+            "no list can be kept in the folder `{}`: {error}; make it, and let the user write there \
+             whom the pool runs as, else a restart begins without sources while the registry is gone",
+            folder(file).display()
+        );
+        problems.warning(file.place(), message);
+    }
     if file
         .metadata()
         .is_err_and(|error| error.kind() == io::ErrorKind::NotFound)
@@ -137,7 +145,8 @@ fn sync_folder(file: &Path) {
     let _ = File::open(folder(file)).and_then(|folder| folder.sync_all());
 }
 
-fn folder(file: &Path) -> &Path {
+/// Where the file is, or is to be.
+pub(super) fn folder(file: &Path) -> &Path {
     match file.parent() {
         Some(folder) if folder != Path::new("") => folder,
         _ => Path::new("."),
@@ -203,6 +212,15 @@ mod tests {
         assert_eq!(refused, Err(DiskCopy::Refused));
         assert!(problem.contains("its signature is not one of"), "{problem}");
         fs::remove_file(&path).unwrap();
+        let nowhere = Located::new(folder.path().join("no/list"), file.place().clone());
+        let problems = Problems::new();
+        super::load(&nowhere, &trust, &problems).unwrap_err();
+        let problem = problems.to_string();
+        let expected = format!(
+            "no list can be kept in the folder `{}/no`: ",
+            folder.path().display()
+        );
+        assert!(problem.contains(&expected), "{problem}");
         fs::create_dir(&path).unwrap();
         let (refused, problem) = load();
         assert_eq!(refused, Err(DiskCopy::Refused));

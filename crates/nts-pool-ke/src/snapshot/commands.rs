@@ -1,7 +1,7 @@
 //! `nts-pool-ke snapshot`: for whoever publishes a signed list, and for whoever wants to know what is
 //! in one. No private key is ever printed.
 
-use std::io::Write;
+use std::io::{self, Write};
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
@@ -13,7 +13,7 @@ use nts_service::exit::ExitCode;
 use nts_service::tls;
 
 use super::MAX_LENGTH;
-use super::cache::{PRIVATE, PUBLIC, create, read, replace};
+use super::cache::{PRIVATE, PUBLIC, create, folder, read, replace};
 use super::document::{Document, Header, Trust, is_pool, sign};
 use super::entries;
 use super::signature::{PublicKey, SigningKey};
@@ -97,7 +97,14 @@ fn keygen(arguments: &Keygen, problems: &Problems) -> Option<String> {
     let key = SigningKey::generate().map_err(|error| fail(file, error, problems));
     let key = key.ok()?;
     if let Err(error) = create(file, key.to_pem().as_bytes(), PRIVATE) {
-        let message = format!("cannot be made: {error}; name a file that is not there yet");
+        let message = match error.kind() {
+            io::ErrorKind::AlreadyExists => {
+                "is there already, and a key that is in use would be lost; \
+                 name another file"
+                    .to_owned()
+            }
+            _ => cannot_write(file, &error),
+        };
         fail(file, message, problems);
         return None;
     }
@@ -145,14 +152,23 @@ fn sign_list(arguments: &Sign, problems: &Problems) -> Option<String> {
     let described = describe(&list, &sources);
     let (said, _) = described.map_err(|faults| push(faults, problems)).ok()?;
     if let Err(error) = replace(&arguments.output, list.octets(), PUBLIC) {
-        fail(
-            &arguments.output,
-            format!("cannot be written: {error}"),
-            problems,
-        );
+        let message = cannot_write(&arguments.output, &error);
+        fail(&arguments.output, message, problems);
         return None;
     }
     Some(said)
+}
+
+/// Without the name of the file that could not be made beside it.
+fn cannot_write(file: &Path, error: &io::Error) -> String {
+    let folder = folder(file);
+    match error.kind() {
+        io::ErrorKind::NotFound => format!(
+            "cannot be written: there is no folder `{}`; make it, or name another",
+            folder.display()
+        ),
+        kind => format!("cannot be written: {kind}"),
+    }
 }
 
 /// Refuses a list that no pool would take after the one that is published now.

@@ -67,7 +67,7 @@ pub enum Rejection {
     /// Signed by somebody else, or changed since.
     #[error(
         "its signature is not one of `public-key`: it was changed or cut off on its way, or signed \
-         with another key"
+         with another key, which `public-key` would have to name too"
     )]
     Signature,
     /// Signed, but not what the format asks for.
@@ -82,7 +82,10 @@ pub enum Rejection {
     )]
     Schema(Value),
     /// Signed by the right key for another pool.
-    #[error("it is properly signed, but for the pool `{found}`, not for `{wanted}` (`pool`)")]
+    #[error(
+        "it is properly signed, but for the pool `{found}`, not for `{wanted}`; ask for the list of \
+         that one, or write the other name as `pool`"
+    )]
     Pool {
         /// The pool that it is for.
         found: String,

@@ -1,9 +1,12 @@
 //! The state of all sources as one JSON document.
 
+use std::time::SystemTime;
+
 use serde::{Deserialize, Serialize};
 use tokio::time::Instant;
 
 use crate::selection::Standing;
+use crate::snapshot::Header;
 use crate::source::Source;
 use crate::sources::Sources;
 
@@ -19,10 +22,24 @@ pub(super) struct Document {
     pub(super) ready: bool,
     /// Whether users for whom nobody is left get a source that fails.
     pub(super) panic: bool,
+    /// The signed list in use, if there is one.
+    #[serde(default)]
+    pub(super) signed_list: Option<ListStatus>,
     /// In the order of the configuration.
     pub(super) sources: Vec<SourceStatus>,
     /// How many more there are.
     pub(super) omitted: usize,
+}
+
+/// What a registry says about its list.
+#[derive(Debug, Deserialize, PartialEq, Serialize)]
+pub(super) struct ListStatus {
+    /// Whom it is for.
+    pub(super) pool: String,
+    /// Greater than that of the list before.
+    pub(super) serial: u64,
+    /// How long ago it was made.
+    pub(super) seconds_ago: u64,
 }
 
 /// How one source does.
@@ -95,8 +112,19 @@ impl Document {
             version: env!("CARGO_PKG_VERSION").to_owned(),
             ready: directory.is_ready(),
             panic: directory.is_in_panic(),
+            signed_list: sources.signed().map(ListStatus::of),
             sources: shown.map(|source| status(source)).collect(),
             omitted: sources.all().len().saturating_sub(MOST_SOURCES),
+        }
+    }
+}
+
+impl ListStatus {
+    fn of(header: &Header) -> Self {
+        Self {
+            pool: header.pool.clone(),
+            serial: header.serial,
+            seconds_ago: header.age(SystemTime::now()).as_secs(),
         }
     }
 }

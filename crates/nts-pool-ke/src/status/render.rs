@@ -5,7 +5,7 @@ use std::time::Duration;
 use nts_service::printable::printable;
 use nts_service::table;
 
-use super::document::{Document, ErrorStatus, SourceStatus};
+use super::document::{Document, ErrorStatus, ListStatus, SourceStatus};
 use crate::age;
 
 const HEAD: [&str; 8] = [
@@ -25,6 +25,7 @@ pub(super) fn page(document: &Document) -> String {
         version,
         ready,
         panic,
+        signed_list,
         sources,
         omitted,
     } = document;
@@ -42,6 +43,7 @@ pub(super) fn page(document: &Document) -> String {
         printable(version),
         sources.len() + omitted
     );
+    page += &signed_list.as_ref().map(list).unwrap_or_default();
     if sources.is_empty() && *omitted == 0 {
         page += "There are no sources: the list names none, or the registry has given none yet; \
                  /readyz and the log say which.\n";
@@ -57,6 +59,15 @@ pub(super) fn page(document: &Document) -> String {
         page += &format!("\n{omitted} more sources are not shown.\n");
     }
     page
+}
+
+fn list(list: &ListStatus) -> String {
+    format!(
+        "signed list for {}: serial {}, made {} ago\n",
+        printable(&list.pool),
+        list.serial,
+        age::shown(Duration::from_secs(list.seconds_ago))
+    )
 }
 
 fn row(source: &SourceStatus) -> Vec<String> {
@@ -139,6 +150,7 @@ mod tests {
             version: "0.1.0".to_owned(),
             ready: true,
             panic: false,
+            signed_list: None,
             sources,
             omitted: 0,
         }
@@ -196,6 +208,25 @@ mod tests {
             text.starts_with(
                 "nts-pool-ke 0.1.0: no time source works, 0 of 0 sources healthy\nThere are no \
                  sources: "
+            ),
+            "{text}"
+        );
+    }
+
+    #[test]
+    fn a_signed_list_is_named() {
+        let text = page(&Document {
+            signed_list: Some(ListStatus {
+                pool: "pool.test\n".to_owned(),
+                serial: 7,
+                seconds_ago: 180,
+            }),
+            ..document(vec![source()])
+        });
+        assert!(
+            text.starts_with(
+                "nts-pool-ke 0.1.0: ready, 1 of 1 sources healthy\n\
+                 signed list for pool.test\\u{a}: serial 7, made 3 min ago\n\n"
             ),
             "{text}"
         );

@@ -87,8 +87,9 @@ impl Lease {
     /// Gives everything back, and leaves it to the peer to close the connection: he has got
     /// [the last message](crate::ke_stream::write_last_message), with the word that nothing more
     /// comes, and mostly closes at once. If he does not within
-    /// [`CLOSE_WAIT`](crate::ke_stream::CLOSE_WAIT), it is closed from this side. What he has not
-    /// taken by then, if the last message could not be written, he does not get.
+    /// [`CLOSE_WAIT`](crate::ke_stream::CLOSE_WAIT), or sooner if too many others leave too, it is
+    /// closed from this side. What he has not taken by then, if the last message could not be
+    /// written, he does not get.
     pub fn see_off(self, stream: QuickAckStream) {
         let Self { slot, farewell, .. } = self;
         drop(slot);

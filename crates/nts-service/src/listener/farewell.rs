@@ -3,23 +3,32 @@
 //! The peer has to close first: a socket that is closed while the peer still sends resets the
 //! connection, and the reset can overtake the last message. Nobody is woken for it, which would cost
 //! every exchange as much as a step of its handshake: whoever comes here looks whether those before
-//! him are gone, and a timer closes those who stay, one tick for all of them.
+//! him are gone, and a timer closes those who stay.
 
 use std::collections::VecDeque;
 use std::io::{self, Read as _};
 use std::net::TcpStream;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::time::Duration;
 
 use tokio::sync::Notify;
-use tokio::time::{Instant, sleep_until};
+use tokio::task::yield_now;
+use tokio::time::{Instant, sleep, sleep_until};
 
+use super::gate::Gate;
 use crate::ke_stream::{CLOSE_WAIT, MAX_DRAIN};
 
 /// The most connections that wait here; for one more, the one that has waited longest is closed.
 const MOST: usize = 1024;
 
 /// Octets that are thrown away at a time: close_notify has 24.
-const LOOK: usize = 256;
+const LOOK: usize = 1024;
+
+/// So many are looked at before something else has its turn.
+const BATCH: usize = 16;
+
+/// From one look to the next at the end of all.
+const LAST_LOOKS: Duration = Duration::from_millis(10);
 
 /// See the module. Clones are the same.
 #[derive(Clone, Debug)]
@@ -27,8 +36,10 @@ pub(super) struct Farewell(Arc<Inner>);
 
 #[derive(Debug)]
 struct Inner {
-    most: usize,
+    gate: Gate,
     state: Mutex<State>,
+    /// Held by whoever looks, so that the order stays.
+    looking: Mutex<()>,
     wake: Notify,
 }
 
@@ -41,32 +52,35 @@ struct State {
 }
 
 impl Farewell {
-    /// For a service with so many connections at the same time: what waits here takes open files
-    /// beside them, so there are only a few.
-    pub(super) fn beside(connections: usize) -> Self {
+    /// For those whom `gate` has let in. What waits here takes open files beside its connections, so
+    /// there is room for a quarter of them.
+    pub(super) fn behind(gate: Gate) -> Self {
         Self(Arc::new(Inner {
-            most: (connections / 16).clamp(1, MOST),
+            gate,
             state: Mutex::default(),
+            looking: Mutex::default(),
             wake: Notify::new(),
         }))
     }
 
-    /// Keeps a connection until the peer closes it, but no longer than [`CLOSE_WAIT`].
+    /// Keeps a connection until the peer closes it, but no longer than [`CLOSE_WAIT`]. It must not
+    /// block.
     pub(super) fn keep(&self, stream: TcpStream) {
-        self.part_from_those_gone();
+        if let Ok(looking) = self.0.looking.try_lock() {
+            self.part_from_those_gone(&looking);
+        }
+        let most = (self.0.gate.max_connections() / 4).clamp(1, MOST);
         let mut state = self.lock();
-        let longest = match state.leaving.len() < self.0.most {
-            true => None,
-            false => state.leaving.pop_front(),
-        };
+        let too_many = (state.leaving.len() + 1).saturating_sub(most);
+        let longest: Vec<_> = state.leaving.drain(..too_many).collect();
         state.leaving.push_back(Leaving {
             stream,
             until: Instant::now() + CLOSE_WAIT,
             drained: 0,
         });
         self.call_attendant(state);
-        // Closed outside of the lock.
-        drop(longest.and_then(Leaving::stays));
+        // Not under the lock: looking and closing are calls to the system.
+        longest.into_iter().for_each(|one| drop(one.stays()));
     }
 
     /// Closes those whose time is over. Never returns; cancel safe.
@@ -75,36 +89,41 @@ impl Farewell {
             match self.next() {
                 Some(until) => {
                     sleep_until(until).await;
-                    self.part_from_those_gone();
+                    while self.part_from_those_gone(&lock(&self.0.looking)) {
+                        yield_now().await;
+                    }
                 }
                 None => self.0.wake.notified().await,
             }
         }
     }
 
-    /// Waits until nobody is left, when nobody comes any more.
+    /// Waits until nobody is left. Nobody comes any more, and nobody attends.
     pub(super) async fn finish(&self) {
-        let leaving = std::mem::take(&mut self.lock().leaving);
-        let stay = leaving.into_iter().filter_map(Leaving::stays);
-        for one in stay.collect::<Vec<_>>() {
-            sleep_until(one.until).await;
-            drop(one.stays());
+        let mut leaving = std::mem::take(&mut self.lock().leaving);
+        loop {
+            leaving = leaving.into_iter().filter_map(Leaving::stays).collect();
+            if leaving.is_empty() {
+                return;
+            }
+            sleep(LAST_LOOKS).await;
         }
     }
 
-    /// Closes from the front until there is one who still has time.
-    fn part_from_those_gone(&self) {
-        loop {
-            // Not under the lock: looking and closing are calls to the system.
+    /// Closes from the front until there is one who still has time. True if it was enough for now.
+    fn part_from_those_gone(&self, _looking: &MutexGuard<'_, ()>) -> bool {
+        for _ in 0..BATCH {
             let Some(first) = self.lock().leaving.pop_front() else {
-                return;
+                return false;
             };
             if let Some(first) = first.stays() {
                 let mut state = self.lock();
                 state.leaving.push_front(first);
-                return self.call_attendant(state);
+                self.call_attendant(state);
+                return false;
             }
         }
+        true
     }
 
     /// When to look again; `None` if there is nobody, and somebody who comes will call.
@@ -123,9 +142,13 @@ impl Farewell {
     }
 
     fn lock(&self) -> MutexGuard<'_, State> {
-        // Nothing panics under the lock.
-        self.0.state.lock().unwrap_or_else(PoisonError::into_inner)
+        lock(&self.0.state)
     }
+}
+
+/// Nothing panics under these locks.
+fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
+    mutex.lock().unwrap_or_else(PoisonError::into_inner)
 }
 
 /// One connection; dropping it closes it.

@@ -28,7 +28,7 @@ use crate::telemetry::throttle::Throttle;
 /// Then nothing more is accepted except what the kernel has accepted already, and running
 /// handlers get [`Limits::drain`]; those that still run are
 /// [cut short](super::Lease::cut_short), and ended after [`Limits::grace`]. When this returns, no
-/// task is left. Dropping the future ends all handlers too. A handler that panics costs its own
+/// task is left, and those who were [seen off](super::Lease::see_off) have had their time. Dropping the future ends all handlers too. A handler that panics costs its own
 /// connection only.
 pub async fn serve<I, H, F>(
     mut incoming: I,
@@ -68,6 +68,7 @@ pub async fn serve<I, H, F>(
     tasks.take_backlog(&mut incoming);
     drop(incoming);
     tasks.drain().await;
+    tasks.attendant.shutdown().await;
     tasks.farewell.finish().await;
 }
 
@@ -81,8 +82,8 @@ struct Tasks<H> {
     handler: Arc<H>,
     running: JoinSet<()>,
     farewell: Farewell,
-    /// Closes those who do not go; ends with this.
-    _attendant: JoinSet<()>,
+    /// Closes those who do not go.
+    attendant: JoinSet<()>,
     panics: Arc<Throttle>,
 }
 
@@ -92,7 +93,7 @@ where
     F: Future<Output = ()> + Send + 'static,
 {
     fn new(gate: Gate, limits: LiveLimits, shutdown: Shutdown, stats: Stats, handler: H) -> Self {
-        let farewell = Farewell::beside(gate.max_connections());
+        let farewell = Farewell::behind(gate.clone());
         let mut attendant = JoinSet::new();
         attendant.spawn({
             let farewell = farewell.clone();
@@ -107,7 +108,7 @@ where
             handler: Arc::new(handler),
             running: JoinSet::new(),
             farewell,
-            _attendant: attendant,
+            attendant,
             panics: Arc::new(Throttle::new(1, LOG_INTERVAL)),
         }
     }

@@ -25,7 +25,8 @@ impl Folder {
         self.0.path().join(name)
     }
 
-    /// Runs the words of a line, in which what begins with `/` is in this folder.
+    /// Runs the words of a line, in which what begins with `/` is in this folder. A key may begin so
+    /// too, so that none is a word of its own.
     fn run(&self, line: &str) -> (ExitCode, String, String) {
         let here = self.0.path().display().to_string();
         let words = line.split(' ').map(|word| match word.strip_prefix('/') {
@@ -88,7 +89,7 @@ fn a_list_is_made_and_looked_at() {
     );
     let mode = fs::metadata(folder.path("list")).unwrap().permissions();
     assert_eq!(mode.mode() & 0o044, 0o044);
-    let verify = format!("verify /list --public-key {public}");
+    let verify = format!("verify /list --public-key={public}");
     let said = folder.good(&format!("{verify} --pool a.test"));
     assert!(
         said.starts_with("1 sources for the pool a.test, serial 7"),
@@ -100,7 +101,7 @@ fn a_list_is_made_and_looked_at() {
     );
     let other = SigningKey::generate().unwrap().public();
     folder.bad(
-        &format!("verify /list --public-key {other}"),
+        &format!("verify /list --public-key={other}"),
         "error: /list: no pool takes it: its signature is not one of",
     );
     folder.bad(
@@ -136,7 +137,7 @@ fn a_warning_is_said_once() {
     let public = public.split('"').nth(1).unwrap();
     let drained = "key-exchange-servers = [{ domain = \"a.test\", weight = 0 }]";
     fs::write(folder.path("sources.toml"), drained).unwrap();
-    let verify = format!("verify /list --public-key {public}");
+    let verify = format!("verify /list --public-key={public}");
     for line in [SIGN, &verify] {
         let (code, _, problems) = folder.run(line);
         assert_eq!(code, ExitCode::Success, "{problems}");
@@ -167,7 +168,7 @@ fn what_is_wrong_is_said_with_the_cure_and_nothing_is_written() {
     let key = fs::read_to_string(folder.path("key")).unwrap();
     folder.bad(
         "keygen --private-key-path /key",
-        "error: /key: cannot be made: ",
+        "error: /key: is there already, and a key that is in use would be lost; name another file",
     );
     assert_eq!(fs::read_to_string(folder.path("key")).unwrap(), key);
     for (sources, expected) in [
@@ -199,7 +200,11 @@ fn what_is_wrong_is_said_with_the_cure_and_nothing_is_written() {
     );
     folder.bad(
         &SIGN.replace("/list", "/no/list"),
-        "error: /no/list: cannot be written",
+        "error: /no/list: cannot be written: there is no folder `/no`; make it, or name another",
+    );
+    folder.bad(
+        "keygen --private-key-path /no/key",
+        "error: /no/key: cannot be written: there is no folder `/no`; make it, or name another",
     );
     folder.bad(&SIGN.replace("a.test", ""), "--pool: no name of a pool");
     fs::set_permissions(folder.path("key"), fs::Permissions::from_mode(0o622)).unwrap();

@@ -18,7 +18,7 @@ async fn a_silent_connection_costs_neither_its_handler_nor_the_buffer_of_a_heade
         limits: with_first_byte(),
         shutdown: shutdown.clone(),
         cut: shutdown,
-        farewell: Farewell::beside(1),
+        farewell: Farewell::behind(gate),
     };
     let handler = |_| async {
         let buffer = [0_u8; 10_000];
