@@ -122,21 +122,15 @@ def sources(stage, bounds, groups=((2, 100, 1000), (2, 3000, 10_000))):
           "the pool\nthen uses of a CPU for its checks; with thousands, new and sources are those of all "
           f"pools that run.\n{files} files may be open, of which a pool keeps a fifth for connections "
           "to sources that wait")
-    each, makers, listed = 2500, [], []
-    most = max(max(group) for group in groups)
-    for number in range(-(-most // each)):
-        address = f"127.0.0.{40 + number}"
-        maker, ports = stage.sources(f"many-{number}", address, min(each, most))
-        makers.append(maker)
-        listed += [(address, port) for port in ports]
     for letter, group in zip("ab", groups):
+        makers, listed = _many_sources(stage, letter, max(group))
         cases = {}
         for count in group:
             server = stage.pool(f"pool-of-{count}{letter}", listed[:count])
             wait_for_first_contact(stage.lab, server, count)
             # A source that has two users at once for the first time gets one more connection, which it
-            # keeps. With a thousand sources most of that is over after so many seconds.
-            Case(server, "warm-up", "--concurrency", "16", seconds=15).run(stage.bench)
+            # keeps. Of a thousand sources most have had two after so many users.
+            Case(server, "warm-up", "--concurrency", "100", seconds=15).run(stage.bench)
             cases[count] = Case(server, "16 at a time", "--concurrency", "16", sources=makers)
         idle = shares_of_cpu([case.server for case in cases.values()], CHECKS_SECONDS)
         in_turns(stage.bench, cases.values(), stage.rounds)
@@ -144,10 +138,20 @@ def sources(stage, bounds, groups=((2, 100, 1000), (2, 3000, 10_000))):
                lambda case: f"  idle {100 * idle[case.server]:.1f} %")
         if 1000 in cases:
             bounds.at_most("1,000 sources, times two", cases[1000].cost() / cases[2].cost(), 1.05)
-        for case in cases.values():
-            stage.lab.stop(case.server.process)
-    for maker in makers:
-        stage.lab.stop(maker.process)
+        for server in [*(case.server for case in cases.values()), *makers]:
+            stage.lab.stop(server.process)
+
+
+def _many_sources(stage, letter, count, each=2500):
+    """So many sources and no more, since they have work to do too: their processes and addresses."""
+    makers, listed = [], []
+    while len(listed) < count:
+        address = f"127.0.0.{40 + len(makers)}"
+        maker, ports = stage.sources(f"many-{letter}{len(makers)}", address,
+                                     min(each, count - len(listed)))
+        makers.append(maker)
+        listed += [(address, port) for port in ports]
+    return makers, listed
 
 
 def users(stage, listed, behind):

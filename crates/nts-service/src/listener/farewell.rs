@@ -53,7 +53,7 @@ struct State {
 
 impl Farewell {
     /// For those whom `gate` has let in. What waits here takes open files beside its connections, so
-    /// there is room for a quarter of them.
+    /// there is room for an eighth of them ([`files::share_of_users`](crate::files::share_of_users)).
     pub(super) fn behind(gate: Gate) -> Self {
         Self(Arc::new(Inner {
             gate,
@@ -69,7 +69,7 @@ impl Farewell {
         if let Ok(looking) = self.0.looking.try_lock() {
             self.part_from_those_gone(&looking);
         }
-        let most = (self.0.gate.max_connections() / 4).clamp(1, MOST);
+        let most = (self.0.gate.max_connections() / 8).clamp(1, MOST);
         let mut state = self.lock();
         let too_many = (state.leaving.len() + 1).saturating_sub(most);
         let longest: Vec<_> = state.leaving.drain(..too_many).collect();

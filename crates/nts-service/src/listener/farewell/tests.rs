@@ -171,11 +171,11 @@ async fn who_sends_too_much_has_had_his_time() {
 
 #[tokio::test(start_paused = true)]
 async fn there_is_room_for_a_few_and_who_has_waited_longest_goes_first() {
-    let gate = Gate::new(12);
+    let gate = Gate::new(24);
     let farewell = Farewell::behind(gate.clone());
     let mut users = Vec::new();
     for room in [3, 3, 3, 3, 1] {
-        gate.set_max_connections(4 * room);
+        gate.set_max_connections(8 * room);
         let (mut user, ours) = told().await;
         user.write_all(b"more").await.unwrap();
         arrived(&ours, 4).await;
