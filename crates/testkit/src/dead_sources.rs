@@ -45,7 +45,10 @@ impl World {
                 }
             }
         }
-        let pool = lab.pool(entries);
+        // Before anything is known of them a user may draw all that are dead, one after the other.
+        let pool = lab.pool_with(entries, |config| {
+            config.upstream.attempts = deaths.len().max(2) + 1;
+        });
         Self {
             lab,
             pool,
