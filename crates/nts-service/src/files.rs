@@ -65,7 +65,8 @@ pub fn check(limit: u64) -> Result<(), TooFew> {
 }
 
 /// How many of `limit` open files are for the connections of users: 60 %. Connections to sources
-/// have half as many, users who have their answer and are leaving an eighth; the rest is reserve.
+/// have half as many, users who have their answer and are leaving an eighth as many; the rest is
+/// reserve.
 pub fn share_of_users(limit: u64) -> usize {
     usize::try_from(limit / 5 * 3).unwrap_or(usize::MAX)
 }
