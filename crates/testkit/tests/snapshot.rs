@@ -24,7 +24,7 @@ use testkit::file_pool::{FilePool, PoolFiles};
 use testkit::lab::{POOL_NAME, RealSource, by_token, loopback};
 use testkit::registry::{REGISTRY_TOKEN, Registry, Reply, token_secret};
 use testkit::user::plain_request;
-use testkit::wire::records;
+use testkit::wire::{http_get, records};
 
 const SERIAL: &str = "nts_pool_ke_snapshot_serial";
 const AGE: &str = "nts_pool_ke_snapshot_age_seconds";
@@ -418,7 +418,9 @@ async fn signals_are_heard_while_a_list_is_looked_at() {
     let path = files.path("pool.toml");
     let mut config = Config::load(&path).expect("a configuration").value;
     config.listen = vec![SocketAddr::from(([127, 0, 0, 1], 0))].into();
+    config.observability.metrics_exporter_listen = Some(SocketAddr::from(([127, 0, 0, 1], 0)));
     let mut pool = Pool::start(config).expect("a pool");
+    let status = pool.metrics_address().expect("a place for its state");
     let mut reloader = Reloader::new(&path, &pool).await;
     // Between these two steps the program hears what else there is.
     for serial in [0, 1] {
@@ -426,6 +428,16 @@ async fn signals_are_heard_while_a_list_is_looked_at() {
         reloader.take_in(due, &mut pool).await;
         let page = pool.registry().render();
         assert!(page.contains(&format!("\n{SERIAL} {serial}\n")), "{page}");
+        let document: Value = serde_json::from_str(&http_get(status, "/status").await.1).unwrap();
+        let list = &document["signed_list"];
+        assert_eq!(list.is_null(), serial == 0, "{list}");
+        if serial > 0 {
+            assert_eq!(
+                (&list["pool"], &list["serial"]),
+                (&POOL_NAME.into(), &serial.into())
+            );
+            assert!(list["seconds_ago"].as_u64().unwrap() >= 100, "{list}");
+        }
     }
 }
 
